@@ -1,0 +1,42 @@
+# What people do with this repository. `make help` lists it.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+LAB_ARGS ?=
+TEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help lab test notebooks bench lint clean
+
+help: ## List the tasks
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# The environment is made once, and again only when what it must hold has changed.
+$(READY): pyproject.toml requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "lthlab needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1). Try: make PYTHON=python3.12 lab" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install -r requirements.txt
+	@touch $@
+
+lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser --port 8899" passes options on)
+	$(BIN)/jupyter lab $(LAB_ARGS) notebooks/00_start_here.ipynb
+
+test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses)
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
+	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
+
+bench: $(READY) ## Measure the training step on this machine
+	$(BIN)/python benchmarks/training_step.py
+
+lint: $(READY) ## Check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean: ## Remove the environment and everything that can be made again
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache test-artefacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,180 @@
+"""Masks: which weights a network keeps. A plain dict from parameter name to bool tensor."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from lthlab._common import make_generator, written_whole
+
+Masks = dict[str, torch.Tensor]
+
+PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Integers as wide as a float, for switching all its bits off at once.
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights that may be pruned, by name: those of Linear and Conv layers, each tensor once.
+
+    Biases and norm parameters never are. Raises TypeError when there is none.
+    """
+    of_layers = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
+    weights = {name: p for name, p in model.named_parameters() if id(p) in of_layers}
+    if not weights:
+        raise TypeError(f"{type(model).__name__} has no Linear or Conv layer, so there is nothing to prune.")
+    return weights
+
+
+def full_masks(model: nn.Module) -> Masks:
+    """Masks that keep every prunable weight of `model`."""
+    return {name: torch.ones_like(w, dtype=torch.bool) for name, w in prunable_weights(model).items()}
+
+
+def count_kept(masks: Masks) -> int:
+    """The number of weights kept."""
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def density(masks: Masks) -> float:
+    """The fraction of the prunable weights that is kept, 0..1 (sparsity is 1 - density)."""
+    return count_kept(masks) / sum(mask.numel() for mask in masks.values())
+
+
+def layer_densities(masks: Masks) -> dict[str, float]:
+    """The fraction kept in each layer, 0..1, by parameter name."""
+    return {name: density({name: mask}) for name, mask in masks.items()}
+
+
+def check_masks(model: nn.Module, masks: Masks) -> None:
+    """Raise ValueError, naming the first difference, unless `masks` are of a model built like this one."""
+    weights, advice = prunable_weights(model), "Were these masks made for another model?"
+    for name in masks.keys() ^ weights.keys():
+        holder, other = ("masks", "model") if name in masks else ("model", "masks")
+        raise ValueError(f"The {holder} have {name!r}, the {other} do not: the {other} have "
+                         f"{', '.join(weights if other == 'model' else masks)}. {advice}")  # fmt: skip
+    for name, mask in masks.items():
+        if mask.shape != weights[name].shape or mask.dtype != torch.bool:
+            raise ValueError(
+                f"{name!r} needs a bool mask of shape {tuple(weights[name].shape)}; "
+                f"got {mask.dtype} of shape {tuple(mask.shape)}. {advice}"
+            )
+
+
+def mask_applier(model: nn.Module, masks: Masks) -> Callable[[], None]:
+    """A function without arguments that sets the pruned weights of `model` to exactly 0.0.
+
+    Made once per training and called after every optimiser step; valid while the model stays on its
+    device. It switches bits off (x & 0 = +0.0, x & ~0 = x): several times faster than masked_fill_
+    on a CPU, and unlike a product it turns neither -3 into -0.0 nor a NaN into a NaN.
+    """
+    check_masks(model, masks)
+    pairs = []
+    for name, weight in prunable_weights(model).items():
+        integer = _INTEGERS[weight.element_size()]
+        pairs.append((weight.detach().view(integer), -masks[name].to(weight.device, integer)))
+
+    def apply() -> None:
+        for bits, keep in pairs:
+            bits.bitwise_and_(keep)
+
+    return apply
+
+
+def apply_masks_(model: nn.Module, masks: Masks) -> nn.Module:
+    """Set the pruned weights of `model` to exactly 0.0, in place, and return it."""
+    mask_applier(model, masks)()
+    return model
+
+
+def shuffle_masks(masks: Masks, seed: int = 0) -> Masks:
+    """The same number of kept weights in every layer, at random places (Frankle & Carbin 2019, appendix F)."""
+    generator = make_generator(seed, "mask shuffle")
+    shuffled = {}
+    for name, mask in masks.items():
+        order = torch.randperm(mask.numel(), generator=generator).to(mask.device)
+        shuffled[name] = mask.flatten()[order].view_as(mask)
+    return shuffled
+
+
+def save_masks(masks: Masks, path: str | os.PathLike, **metadata: str) -> None:
+    """Write masks to a safetensors file, whole or not at all; `metadata` are strings kept with them."""
+    _save(masks, path, "masks", metadata)
+
+
+def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks:
+    """Read masks written by `save_masks`; with `model`, check that they fit it and use its device.
+
+    Raises ValueError for a damaged or foreign file, or masks of another model.
+    """
+    masks = _load(path, "masks")
+    if model is not None:
+        check_masks(model, masks)
+        masks = {name: masks[name].to(weight.device) for name, weight in prunable_weights(model).items()}
+    return masks
+
+
+def save_weights(model: nn.Module, path: str | os.PathLike, **metadata: str) -> None:
+    """Write the parameters and buffers of `model` to a safetensors file, whole or not at all."""
+    _save(model.state_dict(), path, "weights", metadata)
+
+
+def load_weights_(model: nn.Module, path: str | os.PathLike) -> nn.Module:
+    """Read weights written by `save_weights` into `model`; ValueError if damaged, foreign or of another model."""
+    state = _load(path, "weights")
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in state.items()}
+    if expected != found:
+        name = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))[0]
+        raise ValueError(
+            f"{path} holds the weights of another model: {name!r} has shape {found.get(name, 'none')} "
+            f"in the file and {expected.get(name, 'none')} in the model."
+        )
+    model.load_state_dict(state)
+    return model
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+    """The metadata strings of a file written by `save_masks` or `save_weights`."""
+    with _opened(path) as file:
+        return dict(file.metadata() or {})
+
+
+def _save(tensors: dict[str, torch.Tensor], path, kind: str, metadata: dict[str, str]) -> None:
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, {**metadata, "format": f"lthlab-{kind}", "digest": _digest(tensors)})
+
+
+def _load(path, kind: str) -> dict[str, torch.Tensor]:
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if metadata.get("format") != f"lthlab-{kind}":
+        raise ValueError(f"{path} holds {metadata.get('format', 'no lthlab')!r} tensors; expected 'lthlab-{kind}'.")
+    if metadata.get("digest") != _digest(tensors):
+        raise ValueError(f"{path} is damaged: its contents do not match its checksum. Save it again.")
+    return tensors
+
+
+def _opened(path):
+    try:
+        return safe_open(path, framework="pt")
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a safetensors file, or is cut short ({error}). Save it again.") from None
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,123 @@
+"""Pruning in two steps: a score for every weight, then a mask that drops the lowest scores."""
+
+import warnings
+
+import torch
+from torch import nn
+
+from lthlab._common import make_generator
+from lthlab.data import Split
+from lthlab.masks import Masks, prunable_weights
+
+Scores = dict[str, torch.Tensor]
+
+
+def magnitude(model: nn.Module) -> Scores:
+    """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019)."""
+    return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
+
+
+def random(model: nn.Module, seed: int = 0) -> Scores:
+    """Score each weight by chance; the same seed gives the same scores, hence nested masks over levels."""
+    generator = make_generator(seed, "random scores")
+    weights = prunable_weights(model).items()
+    return {name: torch.rand(weight.shape, generator=generator).to(weight.device) for name, weight in weights}
+
+
+def obd(model: nn.Module, split: Split, samples: int = 256, seed: int = 0) -> Scores:
+    """Score each weight by the loss that Optimal Brain Damage predicts from deleting it: h_ii w_i^2 / 2.
+
+    h_ii is the diagonal of the Hessian of the mean cross-entropy in its Gauss-Newton form, which
+    leaves out second derivatives of the network (LeCun, Denker & Solla 1989, equations 5 and 9):
+    the mean over `samples` examples of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c.
+    The model is scored in evaluation mode and left as it was.
+    """
+    chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))[:samples]
+    x = split.x[chosen.to(split.x.device)]
+    weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
+
+    def log_probability(weights, x, label):
+        logits = torch.func.functional_call(model, weights, (x[None],))
+        return logits.log_softmax(1)[0, label]
+
+    gradients = torch.func.vmap(torch.func.grad(log_probability), in_dims=(None, 0, None))
+    training, curvature = model.training, {name: torch.zeros_like(w) for name, w in weights.items()}
+    model.eval()
+    with torch.no_grad():
+        for part in x.split(32):  # one gradient per example: 32 networks' worth of memory at a time
+            probabilities = model(part).softmax(1)
+            for label in range(probabilities.shape[1]):
+                for name, gradient in gradients(weights, part, label).items():
+                    weighted = torch.einsum("n,n...->...", probabilities[:, label], gradient.square_())
+                    curvature[name] += weighted / len(x)
+    model.train(training)
+    return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
+
+
+def layer_fractions(masks: Masks, fc: float = 0.2, conv: float = 0.2, output: float | None = None) -> dict[str, float]:
+    """Pruning rates by kind of layer: `fc` for Linear, `conv` for Conv, `output` (half of fc) for the last layer.
+
+    The paper prunes connections to the output at half the rate (Frankle & Carbin 2019, section 2).
+    """
+    *hidden, last = masks
+    rates = {name: fc if masks[name].dim() == 2 else conv for name in hidden}
+    return {**rates, last: fc / 2 if output is None else output}
+
+
+def prune(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str = "layer") -> Masks:
+    """Drop the given fraction of the weights that `masks` still keep: those with the lowest scores.
+
+    `fraction` is 0..1, or a dict by parameter name for scope "layer". Scope "layer" drops it in every
+    layer, "global" over all layers together. Exactly round(fraction * kept) weights go; among equal
+    scores those that come first. The result is nested: it keeps a subset of `masks`, which stay unchanged.
+
+    Raises ValueError for a fraction outside 0..1, scores that do not fit the masks or are not finite,
+    or an unknown scope; warns when a layer loses its last weight (layer collapse: nothing passes it).
+    """
+    _check(scores, masks, fraction, scope)
+    if scope == "layer":
+        rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
+        pruned = {name: _drop_lowest(scores[name].flatten(), mask.flatten(), rates[name]).view_as(mask)
+                  for name, mask in masks.items()}  # fmt: skip
+    else:
+        together = _drop_lowest(
+            torch.cat([scores[name].flatten() for name in masks]),
+            torch.cat([mask.flatten() for mask in masks.values()]),
+            fraction,
+        )
+        parts = together.split([mask.numel() for mask in masks.values()])
+        pruned = {name: part.view_as(mask).clone() for (name, mask), part in zip(masks.items(), parts, strict=True)}
+    for name, mask in pruned.items():
+        if masks[name].any() and not mask.any():
+            warnings.warn(f"Layer collapse: no weight of {name} is left, so no signal passes it.", stacklevel=2)
+    return pruned
+
+
+def _drop_lowest(scores: torch.Tensor, mask: torch.Tensor, fraction: float) -> torch.Tensor:
+    kept = mask.nonzero().squeeze(1)
+    order = scores[kept].argsort(stable=True)
+    dropped = kept[order[: round(fraction * len(kept))]]
+    return mask.index_fill(0, dropped, False)
+
+
+def _check(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str) -> None:
+    if scope not in ("layer", "global"):
+        raise ValueError(f'Scope is "layer" or "global"; got {scope!r}.')
+    if isinstance(fraction, dict) and (scope == "global" or fraction.keys() != masks.keys()):
+        raise ValueError(
+            f'A dict of fractions needs scope "layer" and one entry per layer ({", ".join(masks)}); '
+            f"got scope {scope!r} and {', '.join(fraction)}."
+        )
+    for rate in fraction.values() if isinstance(fraction, dict) else [fraction]:
+        if not 0 <= rate <= 1:
+            raise ValueError(f"A fraction to prune lies between 0 and 1 (0.2 is 20 %); got {rate}.")
+    if scores.keys() != masks.keys():
+        raise ValueError(f"Scores are for {', '.join(scores)}; masks for {', '.join(masks)}. They must match.")
+    for name, score in scores.items():
+        if score.shape != masks[name].shape:
+            raise ValueError(
+                f"The scores of {name} have shape {tuple(score.shape)}, its mask {tuple(masks[name].shape)}. "
+                f"There must be one score per weight."
+            )
+        if not score[masks[name]].isfinite().all():
+            raise ValueError(f"Some scores of {name} are not finite (NaN or infinite). Did the training diverge?")

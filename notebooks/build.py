@@ -1,0 +1,89 @@
+"""Turn notebooks/source/*.py (jupytext py:percent) into executed notebooks beside them.
+
+python notebooks/build.py [--force] [--output FOLDER] [NAME ...]    only what changed, unless --force
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+
+HERE = Path(__file__).parent
+SOURCES = sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def read_source(source: Path) -> nbformat.NotebookNode:
+    """The notebook that a source describes, not executed, with the kernel it names."""
+    notebook = jupytext.read(source)
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    for number, cell in enumerate(notebook.cells):
+        cell.id = f"cell-{number:02d}"  # the same at every build, so that diffs show what changed
+    return notebook
+
+
+def execute(notebook: nbformat.NotebookNode) -> float:
+    """Run every cell in order, in place; raises on the first error. Returns the seconds it took."""
+    began = time.perf_counter()
+    NotebookClient(notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(HERE)}}).execute()
+    return time.perf_counter() - began
+
+
+def tidy(notebook: nbformat.NotebookNode) -> None:
+    """Drop what is dead on a page without a kernel: progress bars and widgets, and when each cell ran."""
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [
+                output
+                for output in cell.outputs
+                if output.get("name") != "stderr"
+                and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
+            ]
+
+
+def find_faults(source: Path, built: Path) -> list[str]:
+    """Why a built notebook is not to be published: stale, failed, or not run top to bottom."""
+    if not built.exists():
+        return ["not built"]
+    expected, found, faults = read_source(source), nbformat.read(built, as_version=4), []
+    if [(c.cell_type, c.source) for c in expected.cells] != [(c.cell_type, c.source) for c in found.cells]:
+        faults.append("stale: its cells are not those of its source")
+    if found.metadata.get("kernelspec", {}).get("name") != "python3":
+        faults.append("names no kernel: JupyterLab would ask for one")
+    code = [cell for cell in found.cells if cell.cell_type == "code" and cell.source.strip()]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        faults.append("not executed top to bottom in one go")
+    if any(output.output_type == "error" for cell in code for output in cell.outputs):
+        faults.append("holds an error")
+    return faults
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="numbers or beginnings of names: 00 03")
+    parser.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder for the built notebooks")
+    options = parser.parse_args()
+    for source in SOURCES:
+        if options.names and not any(source.stem.startswith(name) for name in options.names):
+            continue
+        built = options.output / f"{source.stem}.ipynb"
+        if not options.force and not find_faults(source, built):
+            print(f"{built.name}: up to date")
+            continue
+        notebook = read_source(source)
+        seconds = execute(notebook)
+        tidy(notebook)
+        nbformat.write(notebook, built)
+        print(f"{built.name}: executed in {seconds:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
