@@ -53,7 +53,8 @@ def lines(table: pd.DataFrame, x: str, y: str = "value", by: str = "arm", ax: Ax
         table, x=x, y=y, hue=by, style=by, palette=colours, dashes=dashes, errorbar=band, err_kws={"alpha": 0.15},
         ax=ax, **{"markers": False} | options,
     )  # fmt: skip
-    ax.legend(title=None)
+    if ax.get_legend():
+        ax.legend(title=None)
     return ax
 
 

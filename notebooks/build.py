@@ -42,7 +42,7 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             cell.outputs = [
                 output
                 for output in cell.outputs
-                if output.get("name") != "stderr"
+                if "\r" not in output.get("text", "")
                 and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
             ]
 
