@@ -35,11 +35,10 @@ torch.set_num_threads(1)  # networks this small run fastest on one core
 # `lthlab`. You can read any of its functions: type `find_ticket??` in a cell.
 
 # %%
+import matplotlib.pyplot as plt
 import pandas as pd
-import seaborn as sns
 
-from lthlab import build_model, find_ticket, load_dataset, recipe_for, reinitialize, train
-from lthlab import plots
+from lthlab import build_model, find_ticket, load_dataset, plots, recipe_for, reinitialize, train
 
 plots.use_style()
 
@@ -54,8 +53,8 @@ dataset = load_dataset("fashion-mini")
 dataset
 
 # %%
-plots.sample_pictures(dataset);
-
+plots.sample_pictures(dataset)
+plt.show()
 # %% [markdown]
 # Three splits, three jobs. The network learns from *train*. We compare and choose by *validation*. *Test* is
 # for one last look when all choices have been made; most notebooks never touch it.
@@ -163,8 +162,6 @@ table = pd.concat([history.table.assign(arm=arm) for arm, history in runs.items(
 table.head()
 
 # %%
-import matplotlib.pyplot as plt
-
 figure, (whole, start) = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
 plots.race(table, ax=whole)
 plots.race(table[table["epoch"] <= 1], ax=start, legend=False)
@@ -201,7 +198,8 @@ for arm, history in runs.items():
 # told the pruning which pixels show clothes.
 
 # %%
-plots.input_picture(ticket.masks["fc1.weight"], dataset);
+plots.input_picture(ticket.masks["fc1.weight"], dataset)
+plt.show()
 
 # %% [markdown]
 # ## 9. Your turn

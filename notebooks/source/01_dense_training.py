@@ -1,0 +1,436 @@
+# %% [markdown]
+# # Dense training, and what it costs
+#
+# Before we throw weights away, let us see what keeping them all means. You train a network with your own twelve
+# lines, find out where its numbers, operations, bytes and joules sit, and carry the same arithmetic over to a
+# network six hundred thousand times larger.
+#
+# **After this notebook you can**
+# - write a training loop, and explain each of its lines;
+# - count the parameters, FLOPs and bytes of a network, by hand and by tool;
+# - estimate the price, energy and CO2e of a training run, and say which assumptions the estimate hangs on;
+# - say why "are all these weights needed?" is a question worth billions.
+#
+# **You need** notebook 00, and to have heard of matrix products.
+#
+# **Time**: 25 minutes to read, about 1 minute to run.
+
+# %%
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+import torch
+from torch.nn import functional as F
+
+import lthlab
+from lthlab import build_model, evaluate, load_dataset, plots, recipe_for, train
+
+torch.set_num_threads(1)  # networks this small run fastest on one core
+plots.use_style()
+
+dataset = load_dataset("fashion-mini")
+model = build_model("lenet-300-100", dataset, seed=0)
+
+# %% [markdown]
+# ## 1. A network is three matrix products
+#
+# Each layer multiplies its input by a matrix of weights, adds a bias and sets negative results to zero (*ReLU*).
+# The last layer gives ten numbers, one score per class; the largest wins. By hand, for one image:
+
+# %%
+image = dataset.validation.x[0]
+pixels = image.flatten()  # 784 numbers
+
+hidden1 = torch.relu(model.fc1.weight @ pixels + model.fc1.bias)  # 300 numbers
+hidden2 = torch.relu(model.fc2.weight @ hidden1 + model.fc2.bias)  # 100 numbers
+scores = model.out.weight @ hidden2 + model.out.bias  # 10 numbers
+print("by hand:  ", [round(score, 3) for score in scores.tolist()])
+print("the model:", [round(score, 3) for score in model(image[None])[0].tolist()])
+
+# %%
+print("guess:", dataset.classes[int(scores.argmax())], "  truth:", dataset.classes[int(dataset.validation.y[0])])
+print(f"right on the validation images, before any training: {evaluate(model, dataset.validation)['accuracy']:.1%}")
+
+# %% [markdown]
+# Random weights, random guesses. The **loss** puts a number on how wrong the scores are: *cross-entropy* turns
+# the ten scores into probabilities and takes minus the logarithm of the one that belongs to the true class. An
+# even guess among ten costs ln 10:
+
+# %%
+import math
+
+print(f"loss of an even guess: {math.log(10):.3f}   loss now: {evaluate(model, dataset.validation)['loss']:.3f}")
+
+# %% [markdown]
+# ## 2. Training in twelve lines
+#
+# *Gradient descent* asks of every weight: if you were a little larger, would the loss go up or down, and how
+# steeply? That slope is the gradient; `loss.backward()` finds all 266,610 of them in one sweep. Then every weight
+# takes a small step downhill. We look at 60 images at a time (a **batch**), and once at every image is an
+# **epoch**.
+
+# %%
+from lthlab.training import example_order
+
+mine = build_model("lenet-300-100", dataset, seed=0)
+optimizer = torch.optim.Adam(mine.parameters(), lr=1.2e-3)
+
+order = example_order(dataset, seed=0, epoch=0)  # a random order of the 8,000 training images
+for batch in order.split(60):
+    if len(batch) < 60:
+        break  # the last batch is not full: leave it; next epoch has another order
+    x, y = dataset.train.x[batch], dataset.train.y[batch]
+    loss = F.cross_entropy(mine(x), y)  # how wrong are we?
+    optimizer.zero_grad()  # forget the last batch's gradients
+    loss.backward()  # which way is downhill?
+    optimizer.step()  # one step that way
+
+print(f"after one epoch: {evaluate(mine, dataset.validation)['accuracy']:.1%} right")
+
+# %% [markdown]
+# That is all there is to it. The `train` function of `lthlab` is the same loop with a progress bar, notes on how
+# it went, and (later) masks. It follows a `Recipe`. Proof that it does the same thing:
+
+# %%
+recipe = recipe_for("lenet-300-100", dataset)
+from dataclasses import replace
+
+one_epoch = replace(recipe, duration="1ep")
+theirs = build_model("lenet-300-100", dataset, seed=0)
+train(theirs, dataset, one_epoch, seed=0)
+
+pairs = zip(mine.parameters(), theirs.parameters(), strict=True)
+difference = max((a - b).detach().abs().max().item() for a, b in pairs)
+print(f"largest difference between my weights and theirs: {difference:.1e}")
+
+# %% [markdown]
+# (Zero, or a few units in the last digits, where PyTorch's *fused* optimiser adds up in another order.)
+
+# %% [markdown]
+# ## 3. The whole training
+#
+# > **Predict.** Over ten epochs, what will the loss on the *training* images do? And on the *validation* images?
+
+# %%
+history = train(model, dataset, recipe, seed=0, progress=True)
+history.table.tail(3)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+losses = history.table.query("metric == 'loss'")
+sns.lineplot(losses, x="epoch", y="value", hue="split", style="split", markers=True, palette="colorblind", ax=left)
+left.set(xlabel="epochs of training", ylabel="loss (cross-entropy, nats)", title="loss", ylim=(0, 0.9))
+left.legend(title=None)
+plots.race(history.table.assign(arm="dense"), ax=right)
+right.set_title("accuracy")
+figure.tight_layout()
+
+# %% [markdown]
+# *One run, n = 1. Training loss is the mean over the batches since the last point, validation loss is measured on
+# all 2,000 images.*
+#
+# The training loss keeps falling while the validation loss turns up again: the network has begun to learn its
+# training images by heart (**overfitting**). It has room for that: far more weights than images. Keep this in
+# mind when we take weights away.
+
+# %%
+best = losses.query("split == 'validation'").sort_values("value").iloc[0]
+print(
+    f"validation loss was lowest after epoch {best['epoch']:.0f}: {best['value']:.3f}; at the end {history.value('loss'):.3f}"
+)
+print(f"validation accuracy at the end: {history.value():.1%}")
+
+# %% [markdown]
+# Which clothes does it mix up? Rows are the truth, columns the guess, in percent of the row.
+
+# %%
+with torch.no_grad():
+    guesses = model(dataset.validation.x).argmax(1)
+confusion = pd.crosstab(dataset.validation.y.numpy(), guesses.numpy(), normalize="index")
+confusion.index = confusion.columns = pd.Index(dataset.classes)
+figure, ax = plt.subplots(figsize=(6.8, 5.4))
+sns.heatmap(
+    100 * confusion, annot=True, fmt=".0f", cmap="viridis", cbar_kws={"label": "percent of the true class"}, ax=ax
+)
+ax.set(xlabel="guess", ylabel="truth")
+plt.show()
+# %% [markdown]
+# Shirts, T-shirts, pullovers and coats. At 28 x 28 pixels, so would you.
+
+# %% [markdown]
+# ## 4. Where the parameters are, and what they do
+#
+# > **Predict.** Which of the three layers holds most of the weights? Which does most of the work?
+
+# %%
+rows = []
+for name, weight in lthlab.prunable_weights(model).items():
+    flops = 2 * weight.numel()  # one multiplication and one addition per weight and image
+    rows.append((name.removesuffix(".weight"), weight.numel(), flops, 4 * weight.numel()))
+layers = pd.DataFrame(rows, columns=["layer", "weights", "FLOPs per image", "bytes"]).set_index("layer")
+layers.loc["all"] = layers.sum()
+layers["share"] = layers["weights"] / layers.loc["all", "weights"]
+layers.style.format({"share": "{:.1%}"}, thousands=",")
+
+# %% [markdown]
+# Two numbers per weight and image: a multiplication and an addition. These are **FLOPs**, floating-point
+# operations, the usual currency. Do not trust our hand count; PyTorch counts them as they happen:
+
+# %%
+print("by torch's counter:", f"{lthlab.inference_flops(model, dataset).total:,} FLOPs to classify one image")
+print("all parameters, biases included:", f"{lthlab.parameters(model).total:,}")
+
+# %% [markdown]
+# ### Training is three times as dear as using
+#
+# Going backwards, each layer needs two more products: the gradient of its weights, and the gradient of its input
+# for the layer before. The first layer can skip the second, as nobody adjusts pixels. So, per step with a batch
+# of 60:
+
+# %%
+forward = 2 * 60 * 266_200
+backward = 2 * forward - 2 * 60 * 784 * 300
+per_run = (forward + backward) * recipe.steps(dataset)
+counted = lthlab.training_flops(model, dataset, recipe)
+print(f"by hand:            {per_run:,} FLOPs for {recipe.steps(dataset):,} steps")
+print(f"by torch's counter: {counted.total:,}")
+print(
+    f"in {history.seconds:.1f} s on this machine: {counted.total / history.seconds / 1e9:.0f} billion FLOPs per second"
+)
+
+# %% [markdown]
+# ### Bytes
+#
+# A number takes four bytes. To train we keep for each weight: itself, its gradient, and two running averages
+# that the optimiser Adam uses. And for the backward sweep, what each layer saw (**activations**), which grows
+# with the batch:
+
+# %%
+memory = lthlab.training_memory(model, dataset, recipe)
+bytes_by_part = pd.Series(
+    {part: getattr(memory, part) for part in ("weights", "gradients", "optimizer", "activations")}
+)
+ax = (bytes_by_part / 1e6).plot.barh(color=plots.ARM_COLORS["dense"], figsize=(7.5, 2.4))
+ax.invert_yaxis()
+ax.set(xlabel="megabytes while training with batches of 60")
+print(f"together {memory.total / 1e6:.1f} MB to train; {memory.weights / 1e6:.1f} MB to use")
+
+# %% [markdown]
+# ## 5. Joules and grams
+#
+# Seconds we can measure. Energy takes an assumption (how many watts does this computer draw while it works?) and
+# CO2e one more (how was that electricity made?). We write both down, so that you can disagree:
+
+# %%
+assumptions = lthlab.Assumptions(watts=30, overhead=1.0, grams_per_kwh=480)
+assumptions
+
+# %%
+joules = 3.6e6 * assumptions.kwh(history.seconds)
+kettle = 4186 * 1.0 * 80 / 0.9  # one litre from 20 to 100 degrees, 90 % of the heat reaches the water
+print(
+    f"{history.seconds:.1f} s x {assumptions.watts:.0f} W = {joules:.0f} J = {assumptions.kwh(history.seconds):.6f} kWh"
+)
+print(f"that is {assumptions.co2e_grams(history.seconds):.3f} g CO2e at the world's average electricity")
+print(f"boiling a litre of water would train this network {kettle / joules:,.0f} times")
+
+# %% [markdown]
+# Nothing to worry about. But nobody trains *one* network; and nobody stops at this size. To meter a real run
+# instead of assuming, see [CodeCarbon](https://github.com/mlco2/codecarbon).
+
+# %% [markdown]
+# ## 6. Larger is better, but how much?
+#
+# Four widths of the same network, the same data, half the epochs:
+
+# %%
+short = replace(recipe, duration="5ep")
+sizes = []
+for hidden in ("10-10", "30-10", "100-30", "300-100"):
+    net = build_model(f"mlp-{hidden}", dataset, seed=0)
+    run = train(net, dataset, short, seed=0, progress=f"mlp-{hidden}")
+    sizes.append(
+        {
+            "network": hidden,
+            "weights": lthlab.parameters(net).prunable,
+            "GFLOPs": lthlab.training_flops(net, dataset, short).total / 1e9,
+            "accuracy": run.value(),
+        }
+    )
+sizes = pd.DataFrame(sizes)
+sizes.style.format({"weights": "{:,}", "GFLOPs": "{:.1f}", "accuracy": "{:.1%}"})
+
+# %%
+ax = sns.scatterplot(sizes, x="weights", y="accuracy", s=90, color=plots.ARM_COLORS["dense"])
+for _, row in sizes.iterrows():
+    ax.annotate(row["network"], (row["weights"], row["accuracy"]), xytext=(8, -12), textcoords="offset points")
+ax.set(xscale="log", xlabel="weights", ylabel="validation accuracy", xlim=(5e3, 1e6))
+ax.yaxis.set_major_formatter("{x:.0%}")
+plt.show()
+# %%
+small, large = sizes.iloc[0], sizes.iloc[-1]
+print(
+    f"{large['weights'] / small['weights']:.0f} times the weights and {large['GFLOPs'] / small['GFLOPs']:.0f} times the work "
+    f"for {100 * (large['accuracy'] - small['accuracy']):.1f} points of accuracy (n = 1)."
+)
+
+# %% [markdown]
+# This is the bargain that the whole field lives by: pay many times more, get a little better. It has been
+# extended a very long way.
+
+# %% [markdown]
+# ## 7. GPT-3
+#
+# The language model GPT-3 (Brown et al. 2020) has 175 billion parameters and was trained on 300 billion words
+# and word pieces (*tokens*). Our rule from section 4, twice three FLOPs per weight and example, is all we need.
+
+# %%
+GPT3_PARAMETERS, GPT3_TOKENS = 175e9, 300e9
+gpt3_flops = 6 * GPT3_PARAMETERS * GPT3_TOKENS
+print(f"our rule: {gpt3_flops:.2e} FLOPs;   the paper's appendix D: {3.14e23:.2e}")
+print(f"weights alone: {2 * GPT3_PARAMETERS / 1e9:.0f} GB at two bytes each")
+print(f"times our network: {GPT3_PARAMETERS / 266_200:,.0f} in weights, {gpt3_flops / counted.total:.1e} in FLOPs")
+speed = counted.total / history.seconds
+print(f"at the speed measured above, this machine would need {gpt3_flops / speed / 3.15e7:,.0f} years")
+
+# %% [markdown]
+# ### The bill
+#
+# What that costs depends on the hardware, its price and its electricity. Here is the whole calculation:
+
+
+# %%
+def training_bill(
+    parameters=175e9,  # weights
+    tokens=300e9,  # examples: words for a language model, images for ours
+    flops_per_second=28e12,  # what one processor really achieves
+    dollars_per_hour=1.50,  # rent of one processor
+    watts=330,  # drawn by one processor and its share of the server
+    overhead=1.10,  # cooling and power supply of the data centre (PUE)
+    grams_per_kwh=429,  # CO2e of the electricity
+):
+    hours = 6 * parameters * tokens / flops_per_second / 3600
+    kwh = hours * watts / 1000 * overhead
+    tonnes = kwh * grams_per_kwh / 1e6
+    flights = tonnes / 0.900  # one passenger, New York to San Francisco and back: 1,984 pounds
+    return {
+        "processor-years": hours / 8766,
+        "million dollars": hours * dollars_per_hour / 1e6,
+        "MWh": kwh / 1000,
+        "tonnes CO2e": tonnes,
+        "flights New York - San Francisco and back": flights,
+    }
+
+
+pd.Series(training_bill()).map("{:,.1f}".format)
+
+# %% [markdown]
+# Where the assumptions come from:
+#
+# - 28 TFLOP/s and 1.50 dollars per hour on an NVIDIA V100: C. Li, *OpenAI's GPT-3 Language Model: A Technical
+#   Overview*, Lambda 2020, the source of the much quoted **4.6 million dollars** and 355 processor-years.
+# - 330 W per processor, overhead 1.10 and 429 g/kWh, as well as published totals to compare with (1,287 MWh and
+#   552 tonnes for GPT-3, at a measured 24.6 TFLOP/s): D. Patterson et al., *Carbon Emissions and Large Neural
+#   Network Training*, 2021, Table 4.
+# - 1,984 pounds of CO2e for one passenger's flight between New York and San Francisco and back: E. Strubell, A.
+#   Ganesh and A. McCallum, *Energy and Policy Considerations for Deep Learning in NLP*, ACL 2019, Table 1.
+#
+# Patterson's own speed brings us to their totals. Check:
+
+# %%
+check = training_bill(flops_per_second=24.6e12)
+print(f"ours {check['MWh']:,.0f} MWh, {check['tonnes CO2e']:,.0f} t;   published 1,287 MWh, 552 t")
+
+# %% [markdown]
+# ### Turn the knobs
+#
+# Run the next cell for sliders (it needs a running kernel; on a web page you see its results as text above).
+# Which knob changes the grams most: the chip, the grid, or the size of the network?
+
+# %%
+import ipywidgets as widgets
+
+
+def knob(low, high, value, text):
+    """A slider on a logarithmic scale from 10^low to 10^high."""
+    look = {"style": {"description_width": "130px"}, "layout": {"width": "480px"}}
+    return widgets.FloatLogSlider(
+        value=value, min=low, max=high, step=0.01, description=text, readout_format=".3g", **look
+    )
+
+
+def show_bill(**values):
+    for quantity, value in training_bill(**values).items():
+        print(f"{value:>18,.3g}  {quantity}")
+
+
+_ = widgets.interact(
+    show_bill,
+    parameters=knob(4, 13, 175e9, "parameters"),
+    tokens=knob(3, 14, 300e9, "tokens"),
+    flops_per_second=knob(9, 16, 28e12, "FLOP/s achieved"),
+    dollars_per_hour=knob(-2, 2, 1.5, "dollars per hour"),
+    watts=knob(0, 4, 330, "watts"),
+    overhead=knob(0, 0.3, 1.1, "overhead (PUE)"),
+    grams_per_kwh=knob(1, 3, 429, "g CO2e per kWh"),
+)
+
+# %% [markdown]
+# And training is only the beginning: a network that millions of people use every day soon spends more on *using*
+# than on training. Fewer weights would help both.
+
+# %% [markdown]
+# ## 8. Are all these weights needed?
+#
+# Look at the values of the first layer's weights, before and after training:
+
+# %%
+untrained = build_model("lenet-300-100", dataset, seed=0)
+figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.6), sharex=True, sharey=True)
+plots.weight_histogram(untrained.fc1.weight, ax=left, binrange=(-0.3, 0.3))
+plots.weight_histogram(model.fc1.weight, ax=right, binrange=(-0.3, 0.3))
+left.set_title("before training")
+right.set_title("after training")
+figure.tight_layout()
+
+# %%
+weights = model.fc1.weight.detach().abs()
+for near in (0.01, 0.02, 0.05):
+    print(f"within {near:.2f} of zero: {float((weights < near).float().mean()):.0%} of the first layer's weights")
+
+# %% [markdown]
+# Most weights sit near zero, before and after. A weight near zero passes on little of what it is given.
+#
+# > **Predict, for the next notebook.** You set the smaller half of all weights to exactly zero, and do not train
+# > again. What is left of the accuracy: nothing, half, or nearly all? And if you remove nine in ten?
+
+# %% [markdown]
+# ## 9. Your turn
+#
+# 1. In section 2 change the learning rate to `lr=0.1`, then to `lr=1e-6`, and run the cell again. What happens,
+#    and why?
+# 2. `build_model("mlp-2000-100", dataset)` has about 1.8 million weights. Estimate its training FLOPs in your head
+#    before `lthlab.training_flops` tells you.
+# 3. With `training_bill`, find the price of GPT-3 if 90 % of its weights had been removed *before* training and
+#    every FLOP on a removed weight were saved. What would have to be true for that to happen? (There are two
+#    conditions; this course spends a notebook on each.)
+#
+# <details><summary>Answers</summary>
+#
+# 1. Too large a step overshoots: the loss jumps about or explodes. Too small a step: nothing moves in one epoch.
+# 2. Weights 784 x 2000 + 2000 x 100 + 100 x 10 = 1.77 million. Three products of two FLOPs per weight and image,
+#    less one for the first layer: about (6 x 1.77 - 2 x 1.57) million = 7.5 MFLOPs per image, times 79,800 images:
+#    about 6 x 10^11.
+# 3. `training_bill(parameters=17.5e9)`. One would have to know *which* weights to remove before training
+#    (notebooks 03 and 06), and the hardware would have to be faster for it (notebook 07).
+# </details>
+
+# %% [markdown]
+# ## Take away
+#
+# - Training is: guess, measure the loss, find the slope, step. Twelve lines.
+# - Cost follows the weights: 2 FLOPs per weight and example to use, about 6 to train; 4 bytes to use, 16 and more
+#   to train with Adam.
+# - Energy and CO2e are that, times assumptions. Always print the assumptions.
+# - Most of a trained network's weights are near zero. Whether that means they are not needed is an experiment,
+#   and it is next: **02 magnitude pruning**.
