@@ -20,13 +20,20 @@ ARM_COLORS = {
     "shuffled": _SAFE[1],
     "random": _SAFE[7],
     "magnitude": _SAFE[2],
-    "one-shot": _SAFE[9],
-    "iterative": _SAFE[2],
-    "OBD": _SAFE[4],
     "layer": _SAFE[2],
-    "global": _SAFE[5],
+    "global": _SAFE[9],
+    "OBD": _SAFE[4],
+    "iterative": _SAFE[2],
+    "one-shot": _SAFE[9],
 }
 ARM_DASHES = {"dense": (4, 1.5), "reinitialised": (1, 1), "shuffled": (3, 1, 1, 1), "random": (1, 2)}
+_OTHERS = [_SAFE[i] for i in (0, 1, 2, 4, 5, 8)]
+
+
+def arm_color(arm: str, position: int = 0):
+    """The arm's colour everywhere; that of its last known word for variants ("magnitude, global")."""
+    known = [word for word in (arm, *arm.split(", ")[::-1]) if word in ARM_COLORS]
+    return ARM_COLORS[known[0]] if known else _OTHERS[position % len(_OTHERS)]
 
 
 def use_style() -> None:
@@ -47,8 +54,8 @@ def lines(table: pd.DataFrame, x: str, y: str = "value", by: str = "arm", ax: Ax
     """One line per arm, the mean over seeds with its 95 % band where there are three or more."""
     ax = ax or plt.subplots()[1]
     arms = list(table[by].unique())
-    colours = {arm: ARM_COLORS.get(arm, _SAFE[(i + 4) % len(_SAFE)]) for i, arm in enumerate(arms)}
-    dashes = {arm: ARM_DASHES.get(arm, "") for arm in arms}
+    colours = {arm: arm_color(arm, i) for i, arm in enumerate(arms)}
+    dashes = {arm: ARM_DASHES.get(arm.split(", ")[0], "") for arm in arms}
     sns.lineplot(
         table, x=x, y=y, hue=by, style=by, palette=colours, dashes=dashes, errorbar=band, err_kws={"alpha": 0.15},
         ax=ax, **{"markers": False} | options,
@@ -107,7 +114,7 @@ def layer_bars(masks: dict[str, Masks], ax: Axes | None = None) -> Axes:
         for layer, kept in layer_densities(mask).items()
     ]
     table = pd.DataFrame(rows, columns=["arm", "layer", "density"])
-    colours = {name: ARM_COLORS.get(name, _SAFE[i]) for i, name in enumerate(masks)}
+    colours = {name: arm_color(name, i) for i, name in enumerate(masks)}
     sns.barplot(table, x="layer", y="density", hue="arm", palette=colours, ax=ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt=lambda kept: f"{100 * kept:.1f} %", fontsize=9)
