@@ -93,7 +93,7 @@ def apply_masks_(model: nn.Module, masks: Masks) -> nn.Module:
 
 
 def shuffle_masks(masks: Masks, seed: int = 0) -> Masks:
-    """The same number of kept weights in every layer, at random places (Frankle & Carbin 2019, appendix F)."""
+    """The same number of kept weights in every layer, at random places (Frankle et al. 2021, section 5)."""
     generator = make_generator(seed, "mask shuffle")
     shuffled = {}
     for name, mask in masks.items():

@@ -26,7 +26,13 @@ ARM_COLORS = {
     "iterative": _SAFE[2],
     "one-shot": _SAFE[9],
 }
-ARM_DASHES = {"dense": (4, 1.5), "reinitialised": (1, 1), "shuffled": (3, 1, 1, 1), "random": (1, 2)}
+ARM_DASHES = {
+    "dense": (4, 1.5),
+    "reinitialised": (1, 1),
+    "shuffled": (3, 1, 1, 1),
+    "random": (1, 2),
+    "one-shot, 3 epochs": (1, 1),
+}
 _OTHERS = [_SAFE[i] for i in (0, 1, 2, 4, 5, 8)]
 
 
@@ -55,7 +61,7 @@ def lines(table: pd.DataFrame, x: str, y: str = "value", by: str = "arm", ax: Ax
     ax = ax or plt.subplots()[1]
     arms = list(table[by].unique())
     colours = {arm: arm_color(arm, i) for i, arm in enumerate(arms)}
-    dashes = {arm: ARM_DASHES.get(arm.split(", ")[0], "") for arm in arms}
+    dashes = {arm: ARM_DASHES.get(arm, ARM_DASHES.get(arm.split(", ")[0], "")) for arm in arms}
     sns.lineplot(
         table, x=x, y=y, hue=by, style=by, palette=colours, dashes=dashes, errorbar=band, err_kws={"alpha": 0.15},
         ax=ax, **{"markers": False} | options,
@@ -70,7 +76,7 @@ def race(table: pd.DataFrame, ax: Axes | None = None, **options) -> Axes:
     rows = table.query("split == 'validation' and metric == 'accuracy'")
     ax = lines(rows, x="epoch", ax=ax, **options)
     ax.set(xlabel="epochs of training", ylabel="validation accuracy")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     return ax
 
 
@@ -79,7 +85,7 @@ def accuracy_by_density(table: pd.DataFrame, ax: Axes | None = None, by: str = "
     ax = lines(table, x="density", by=by, ax=ax, **{"markers": True} | options)
     density_axis(ax, table["density"])
     ax.set(ylabel="validation accuracy")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     return ax
 
 
@@ -119,7 +125,7 @@ def layer_bars(masks: dict[str, Masks], ax: Axes | None = None) -> Axes:
     for bars in ax.containers:
         ax.bar_label(bars, fmt=lambda kept: f"{100 * kept:.1f} %", fontsize=9)
     ax.set(xlabel="layer", ylabel="weights kept")
-    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
     ax.legend(title=None)
     return ax
 

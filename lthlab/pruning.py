@@ -24,7 +24,7 @@ def random(model: nn.Module, seed: int = 0) -> Scores:
     return {name: torch.rand(weight.shape, generator=generator).to(weight.device) for name, weight in weights}
 
 
-def obd(model: nn.Module, split: Split, samples: int = 256, seed: int = 0) -> Scores:
+def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Scores:
     """Score each weight by the loss that Optimal Brain Damage predicts from deleting it: h_ii w_i^2 / 2.
 
     h_ii is the diagonal of the Hessian of the mean cross-entropy in its Gauss-Newton form, which

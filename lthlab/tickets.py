@@ -64,6 +64,7 @@ def find_ticket(
     seed: int = 0,
     evaluate_every: str | int = "1ep",
     evaluate_at: Iterable[str | int] = (),
+    snapshots: Iterable[str | int] = (),
     progress: bool = False,
 ) -> Ticket:
     """Find a winning ticket by iterative magnitude pruning with rewinding.
@@ -71,9 +72,10 @@ def find_ticket(
     Train; drop the weights with the lowest score, at the recipe's rates; put the survivors back to
     their values at step `rewind_to` (0 is the initialisation); repeat, `levels` times or until at
     most `density` (a fraction) is left. Every level trains with the same `seed`, hence the same
-    order of examples. The model ends as trained at the last level.
+    order of examples. The model ends as trained at the last level. `snapshots`, `evaluate_every` and
+    `evaluate_at` are handed to `train` at every level.
 
-    Frankle & Carbin 2019, section 2 (strategy 1); rewinding to k > 0: Frankle et al. 2020, section 3.
+    Frankle & Carbin 2019, section 2 and appendix B, strategy 1; rewinding to k > 0: Frankle et al. 2020, section 3.
     Raises ValueError unless exactly one of levels and density is given and possible.
     """
     masks = full_masks(model)
@@ -86,7 +88,7 @@ def find_ticket(
     with tqdm(total=last + 1, desc="levels", unit="level", disable=not progress, leave=False) as bar:
         for number in range(last + 1):
             history = train(
-                model, dataset, recipe, masks, seed=seed, start=start, snapshots=[] if start else [k],
+                model, dataset, recipe, masks, seed=seed, start=start, snapshots=[*snapshots, *([] if start else [k])],
                 evaluate_every=evaluate_every, evaluate_at=evaluate_at,
                 progress=f"level {number}" if progress else False,
             )  # fmt: skip

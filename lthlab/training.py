@@ -70,7 +70,7 @@ class Recipe:
         return self.lr * 0.1 ** sum(step >= milestone for milestone in self.milestones)
 
 
-# Frankle & Carbin 2019, Figure 2; Frankle et al. 2020, Table 1 (resnet-20, "low" rate with drops at 20K and 25K).
+# Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K: appendix I).
 _CONV = {"fc": 0.2, "conv": 0.1, "output": 0.1}
 PAPER_RECIPES = {
     "lenet-300-100": Recipe("adam", 1.2e-3, batch_size=60, duration="50000it"),

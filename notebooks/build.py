@@ -4,6 +4,7 @@ python notebooks/build.py [--force] [--output FOLDER] [NAME ...]    only what ch
 """
 
 import argparse
+import base64
 import sys
 import time
 from pathlib import Path
@@ -47,6 +48,17 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             ]
 
 
+def publish_pictures(notebook: nbformat.NotebookNode, root: Path) -> None:
+    """Write the pictures of cells tagged "picture:PATH" to PATH, for pages outside the notebooks."""
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            if tag.startswith("picture:"):
+                pictures = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+                path = root / tag.removeprefix("picture:")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(base64.b64decode(pictures[0]))
+
+
 def find_faults(source: Path, built: Path) -> list[str]:
     """Why a built notebook is not to be published: stale, failed, or not run top to bottom."""
     if not built.exists():
@@ -81,6 +93,7 @@ def main() -> int:
         seconds = execute(notebook)
         tidy(notebook)
         nbformat.write(notebook, built)
+        publish_pictures(notebook, options.output.parent)
         print(f"{built.name}: executed in {seconds:.0f} s")
     return 0
 

@@ -1,0 +1,122 @@
+"""The notebooks people read are those of the sources, whole, in order, and run without a network."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "notebooks"))
+
+from build import SOURCES, execute, find_faults, read_source, tidy  # noqa: E402
+
+each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """Processes started from here on (kernels and their workers) have no network."""
+    paths = [str(ROOT / "tests" / "offline"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+
+
+def texts(notebook) -> str:
+    """All printed text of a notebook's outputs."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return "\n".join(o.text for cell in cells for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+
+
+def test_there_are_notebooks():
+    assert [source.stem[:2] for source in SOURCES][:4] == ["00", "01", "02", "03"]
+
+
+@each_notebook
+def test_published_notebook_is_fresh_and_whole(source):
+    assert find_faults(source, source.parent.parent / f"{source.stem}.ipynb") == []
+
+
+@each_notebook
+def test_published_notebook_shows_no_dead_output(source):
+    built = source.parent.parent / f"{source.stem}.ipynb"
+    text = built.read_text()
+    assert "application/vnd.jupyter.widget-view+json" not in text
+    assert built.stat().st_size < 1_500_000
+    assert not re.search(r'"name": "stderr"', text), "a warning is shown to readers"
+
+
+@each_notebook
+def test_notebook_says_what_it_takes_and_gives(source):
+    notebook = read_source(source)
+    top = notebook.cells[0].source
+    for part in ("**After this notebook you can**", "**You need**", "**Time**"):
+        assert part in top
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert "Predict" in prose and "## Take away" in prose and "Your turn" in prose
+    assert 30 <= len(notebook.cells) <= 60
+
+
+def break_source(cells):
+    cells[1].source += "\n# changed after the build"
+
+
+def break_order(cells):
+    [cell for cell in cells if cell.cell_type == "code"][-1].execution_count = 1
+
+
+def break_run(cells):
+    code = next(cell for cell in cells if cell.cell_type == "code")
+    code.outputs = [nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])]
+
+
+@pytest.mark.parametrize(
+    "harm, complaint", [(break_source, "stale"), (break_order, "top to bottom"), (break_run, "error")]
+)
+def test_faulty_notebook_is_found(tmp_path, harm, complaint):
+    source = SOURCES[0]
+    notebook = nbformat.read(source.parent.parent / f"{source.stem}.ipynb", as_version=4)
+    nbformat.write(notebook, tmp_path / "copy.ipynb")
+    assert find_faults(source, tmp_path / "copy.ipynb") == []
+    harm(notebook.cells)
+    nbformat.write(notebook, tmp_path / "copy.ipynb")
+    assert complaint in " ".join(find_faults(source, tmp_path / "copy.ipynb"))
+
+
+def test_offline_really_is(offline):
+    code = "import urllib.request; urllib.request.urlopen('http://example.com', timeout=5)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode != 0 and "the network is off in this test" in run.stderr
+
+
+@each_notebook
+def test_notebook_runs_whole_without_network(source, offline, tmp_path, capsys):
+    notebook = read_source(source)
+    seconds = execute(notebook)
+    tidy(notebook)
+    nbformat.write(notebook, tmp_path / "run.ipynb")
+    assert find_faults(source, tmp_path / "run.ipynb") == []
+    with capsys.disabled():
+        print(f"  {source.stem}: {seconds:.0f} s", end="")
+    if source.stem.startswith("03"):
+        check_tickets(texts(notebook))
+
+
+def check_tickets(printed: str) -> None:
+    """What notebook 03 is there to show must show: matching at 3.6 % density, and a lead after one epoch."""
+    assert re.search(
+        r"At 3\.\d% density: ticket minus dense .* n = 5 points\.\nMatching \(within one point\): True", printed
+    )
+    lead = re.search(r"after one epoch, ticket minus reinitialised\s+([+-][\d.]+) \[([+-][\d.]+), ", printed)
+    assert float(lead[1]) >= 8 and float(lead[2]) > 0
+
+
+def test_readme_example_runs(offline):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert run.returncode == 0, run.stderr
+    levels = re.findall(r"^([\d.]+)% of the weights: validation accuracy ([\d.]+)%$", run.stdout, re.MULTILINE)
+    assert len(levels) == 16 and float(levels[-1][0]) <= 3.6
+    assert float(re.search(r"the control: ([\d.]+)%", run.stdout)[1]) > 75
