@@ -1,6 +1,8 @@
 """Small things that every room needs: seeds, helpful errors, files written whole or not at all."""
 
 import difflib
+import hashlib
+import json
 import os
 import tempfile
 import zlib
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 
 def make_generator(seed: int, purpose: str, *parts: int) -> torch.Generator:
@@ -40,3 +44,41 @@ def written_whole(path: str | os.PathLike):
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+
+
+def save_tensors(tensors: dict[str, torch.Tensor], path, kind: str, metadata: dict[str, str]) -> None:
+    """Write a safetensors file of one kind with a checksum over tensors and metadata."""
+    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    metadata = {**metadata, "format": f"lthlab-{kind}"}
+    with written_whole(path) as temporary:
+        save_file(tensors, temporary, {**metadata, "digest": _digest(tensors, metadata)})
+
+
+def load_tensors(path, kind: str | None) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Read what `save_tensors` wrote; ValueError for a missing, damaged or foreign file or another kind.
+
+    kind None takes any file of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a safetensors file, or is cut short ({error}). Save it again.") from None
+    expected, found = f"lthlab-{kind or '...'}", metadata.get("format", "unknown")
+    if found != expected if kind else not found.startswith("lthlab-"):
+        raise ValueError(f"{path} holds tensors of format {found!r}; expected {expected!r}.")
+    if metadata.pop("digest", None) != _digest(tensors, metadata):
+        raise ValueError(f"{path} is damaged: its contents do not match its checksum. Save it again.")
+    return tensors, metadata
+
+
+def _digest(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> str:
+    digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -132,9 +132,13 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
         turn[members] = torch.arange(len(members))
     by_turn = turn.argsort(stable=True)
     validation, train = by_turn[:held_out], by_turn[held_out:].sort().values
-    other_axes = [axis for axis in range(x.dim()) if axis != 1]
-    mean = x[train].mean(dim=other_axes, keepdim=True)
-    std = x[train].std(dim=other_axes, keepdim=True).clamp_min(1e-8)
+    # Statistics by NumPy in double precision: torch's sums depend on the number of threads in the last bits.
+    other_axes = tuple(axis for axis in range(x.dim()) if axis != 1)
+    mean, std = (
+        torch.from_numpy(statistic(x[train].numpy(), axis=other_axes, keepdims=True, dtype=np.float64)).float()
+        for statistic in (np.mean, np.std)
+    )
+    std = std.clamp_min(1e-8)
     x, x_test = (x - mean) / std, (x_test - mean) / std
     parts = Split(x[train], y[train]), Split(x[validation], y[validation]), Split(x_test, y_test)
     return Dataset(name, *parts, tuple(classes), mean, std).to(default_device() if device is None else device)

@@ -1,11 +1,149 @@
-"""Evidence: intervals over replicates, and differences between arms that share their seeds."""
+"""Experiments: arms x levels x seeds as one resumable, parallel run, and evidence from its table."""
 
+import contextlib
+import json
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from joblib import Parallel, delayed
+from safetensors import SafetensorError
 from scipy import stats
+from torch import nn
+from tqdm.auto import tqdm
+
+from lthlab._common import load_tensors, save_tensors, unknown_name
+from lthlab.arms import ARMS, CHAINS, Run, Start
+from lthlab.data import Dataset
+from lthlab.masks import density as density_of
+from lthlab.masks import full_masks
+from lthlab.tickets import count_levels
+from lthlab.training import Recipe, evaluate, recipe_for, train
+
+COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
+
+
+def run_experiment(
+    model: str | Callable[[Dataset, int], nn.Module],
+    dataset: str | Dataset,
+    recipe: Recipe | None = None,
+    *,
+    arms: Iterable[str] = ("dense", "ticket", "reinitialised"),
+    seeds: Iterable[int] = range(5),
+    levels: int | None = None,
+    density: float | None = None,
+    control_levels: Iterable[int] | None = None,
+    rewind_to: str | int = 0,
+    evaluate_every: str | int = "1ep",
+    evaluate_at: Iterable[str | int] = (),
+    folder: str | Path | None = None,
+    n_jobs: int = -1,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run arms x levels x seeds in parallel and return one tidy table with the columns COLUMNS.
+
+    `model` is a name, or a function (dataset, seed) -> nn.Module. IMP runs for every seed, `levels`
+    times or down to `density`; arms that need no earlier level of their own run at `control_levels`
+    (default: all). Validation values are by step; test accuracy is measured once, at the end.
+
+    Every finished level is a file in `folder`: the same call goes on where an interrupted one stopped,
+    more seeds, levels or arms reuse what is there. Damaged files are named and computed again. One
+    thread per worker, and results do not depend on n_jobs. `joblib.parallel_config(backend="dask")`
+    around the call takes it to a cluster whose workers share `folder`.
+
+    Raises ValueError for unknown arms or impossible densities, OSError when a file cannot be written.
+    """
+    recipe = recipe or recipe_for(model, dataset)
+    arms = list(arms)
+    for arm in arms:
+        if arm not in ARMS:
+            raise unknown_name("arm", arm, [*ARMS], "To add one, put a function into lthlab.arms.ARMS.")
+    with contextlib.ExitStack() as stack:
+        folder = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
+        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder)
+        last = count_levels(full_masks(run.build(0)), recipe, levels, density)
+        controlled = range(1, last + 1) if control_levels is None else sorted(control_levels)
+        if any(not 1 <= level <= last for level in controlled):
+            raise ValueError(f"Controls run at levels 1 to {last}; got {list(controlled)}.")
+        seeds = list(seeds)
+        first = [[("dense", seed, 0), *(("ticket", seed, n) for n in range(1, last + 1))] for seed in seeds]
+        chains = [[(arm, seed, n) for n in range(1, last + 1)] for arm in arms if arm in CHAINS[1:] for seed in seeds]
+        controls = [
+            [(arm, seed, n)] for arm in arms if arm not in ("dense", *CHAINS) for n in controlled for seed in seeds
+        ]
+        if set(arms) == {"dense"}:
+            first = [[("dense", seed, 0)] for seed in seeds]
+        total = sum(map(len, [*first, *chains, *controls]))
+        with tqdm(total=total, desc="trainings", disable=not progress, leave=False) as bar:
+            for tasks in (first, chains + controls):  # the second need the first
+                work = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+                for done in work(delayed(_run_levels)(run, task, ARMS) for task in tasks):
+                    bar.update(done)
+        wanted = [level for task in [*first, *chains, *controls] for level in task if level[0] in arms]
+        return pd.concat([_rows(run, *level) for level in wanted], ignore_index=True)
+
+
+def _run_levels(run: Run, levels: list[tuple[str, int, int]], arms: dict) -> int:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same bits for every n_jobs, and no two workers fight for a core
+    try:
+        for arm, seed, level in levels:
+            if not _finished(run.path(arm, seed, level)):
+                _run_level(run, arms[arm](run, seed, level), arm, seed, level)
+    finally:
+        torch.set_num_threads(threads)
+    return len(levels)
+
+
+def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:
+    model, keep = run.build(seed), [run.rewind_step] if arm == "dense" else []
+    history = train(
+        model, run.data, start.recipe or run.recipe, start.masks, seed=seed, start=start.snapshot, snapshots=keep,
+        evaluate_every=run.evaluate_every, evaluate_at=run.evaluate_at,
+    )  # fmt: skip
+    rows = history.table[["step", "split", "metric", "value"]].to_numpy().tolist()
+    rows.append([rows[-1][0], "test", "accuracy", evaluate(model, run.data.test)["accuracy"]])
+    metadata, tensors = {"rows": json.dumps(rows), "density": repr(density_of(start.masks))}, {}
+    if arm in ("dense", *CHAINS):
+        tensors |= {f"mask/{name}": mask for name, mask in start.masks.items()}
+        tensors |= {f"trained/{name}": value for name, value in model.state_dict().items()}
+    for snapshot in history.snapshots.values():
+        tensors |= {f"start/{name}": value for name, value in snapshot.model.items()}
+        for number, state in snapshot.optimizer["state"].items():
+            tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items() if value is not None}
+        metadata["optimizer"] = json.dumps(snapshot.optimizer["param_groups"])
+    path = run.path(arm, seed, level)
+    try:
+        save_tensors(tensors, path, "level", metadata)
+    except (OSError, SafetensorError) as error:
+        raise OSError(
+            f"Could not write {path}: {error}. Finished levels are kept: make room and run the same call again."
+        ) from None
+
+
+def _finished(path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        load_tensors(path, "level")
+        return True
+    except ValueError as error:
+        warnings.warn(f"{error} It is computed again.", stacklevel=2)
+        return False
+
+
+def _rows(run: Run, arm: str, seed: int, level: int) -> pd.DataFrame:
+    metadata = run.read(arm, seed, level)[1]
+    table = pd.DataFrame(json.loads(metadata["rows"]), columns=["step", "split", "metric", "value"])
+    table = table.assign(dataset=run.data.name, model=run.model_name, arm=arm, rewind_step=run.rewind_step,
+                         seed=seed, level=level, density=float(metadata["density"]))  # fmt: skip
+    return table[COLUMNS]
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,12 @@
 """Masks: which weights a network keeps. A plain dict from parameter name to bool tensor."""
 
-import hashlib
-import json
 import os
 from collections.abc import Callable
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import nn
 
-from lthlab._common import make_generator, written_whole
+from lthlab._common import load_tensors, make_generator, save_tensors
 
 Masks = dict[str, torch.Tensor]
 
@@ -104,7 +100,7 @@ def shuffle_masks(masks: Masks, seed: int = 0) -> Masks:
 
 def save_masks(masks: Masks, path: str | os.PathLike, **metadata: str) -> None:
     """Write masks to a safetensors file, whole or not at all; `metadata` are strings kept with them."""
-    _save(masks, path, "masks", metadata)
+    save_tensors(masks, path, "masks", metadata)
 
 
 def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks:
@@ -112,7 +108,7 @@ def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks
 
     Raises ValueError for a damaged or foreign file, or masks of another model.
     """
-    masks = _load(path, "masks")
+    masks, _ = load_tensors(path, "masks")
     if model is not None:
         check_masks(model, masks)
         masks = {name: masks[name].to(weight.device) for name, weight in prunable_weights(model).items()}
@@ -121,12 +117,12 @@ def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks
 
 def save_weights(model: nn.Module, path: str | os.PathLike, **metadata: str) -> None:
     """Write the parameters and buffers of `model` to a safetensors file, whole or not at all."""
-    _save(model.state_dict(), path, "weights", metadata)
+    save_tensors(model.state_dict(), path, "weights", metadata)
 
 
 def load_weights_(model: nn.Module, path: str | os.PathLike) -> nn.Module:
     """Read weights written by `save_weights` into `model`; ValueError if damaged, foreign or of another model."""
-    state = _load(path, "weights")
+    state, _ = load_tensors(path, "weights")
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in state.items()}
     if expected != found:
@@ -140,41 +136,7 @@ def load_weights_(model: nn.Module, path: str | os.PathLike) -> nn.Module:
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, str]:
-    """The metadata strings of a file written by `save_masks` or `save_weights`."""
-    with _opened(path) as file:
-        return dict(file.metadata() or {})
-
-
-def _save(tensors: dict[str, torch.Tensor], path, kind: str, metadata: dict[str, str]) -> None:
-    tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    with written_whole(path) as temporary:
-        save_file(tensors, temporary, {**metadata, "format": f"lthlab-{kind}", "digest": _digest(tensors)})
-
-
-def _load(path, kind: str) -> dict[str, torch.Tensor]:
-    with _opened(path) as file:
-        metadata = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    if metadata.get("format") != f"lthlab-{kind}":
-        raise ValueError(f"{path} holds {metadata.get('format', 'no lthlab')!r} tensors; expected 'lthlab-{kind}'.")
-    if metadata.get("digest") != _digest(tensors):
-        raise ValueError(f"{path} is damaged: its contents do not match its checksum. Save it again.")
-    return tensors
-
-
-def _opened(path):
-    try:
-        return safe_open(path, framework="pt")
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist.") from None
-    except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a safetensors file, or is cut short ({error}). Save it again.") from None
-
-
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    """The metadata strings given to `save_masks` or `save_weights`; ValueError for a damaged or foreign file."""
+    metadata = load_tensors(path, None)[1]
+    del metadata["format"]
+    return metadata
