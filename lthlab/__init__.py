@@ -1,9 +1,10 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
 The rooms, in the order that data walks through them: data, models, masks, pruning, training,
-tickets, experiments, cost, plots. Everything a notebook needs can be imported from here.
+tickets, stability, arms, experiments, cost, plots. Everything a notebook needs can be imported from here.
 """
 
+from lthlab.arms import ARMS
 from lthlab.cost import (
     Assumptions,
     Flops,
@@ -16,7 +17,7 @@ from lthlab.cost import (
     training_memory,
 )
 from lthlab.data import DATASETS, Dataset, Split, default_device, load_dataset, make_dataset
-from lthlab.experiments import Interval, interval, paired
+from lthlab.experiments import Interval, interval, paired, run_experiment
 from lthlab.masks import (
     Masks,
     apply_masks_,
@@ -36,16 +37,70 @@ from lthlab.masks import (
 )
 from lthlab.models import build_model, initialize_
 from lthlab.pruning import Scores, layer_fractions, magnitude, obd, prune, random
+from lthlab.stability import error_barrier, interpolate, train_copies
 from lthlab.tickets import Level, Ticket, count_levels, find_ticket, pruning_rates, reinitialize, rewind
 from lthlab.training import History, Recipe, Snapshot, count_steps, evaluate, recipe_for, train
 
 __version__ = "0.1.0"
 __all__ = [
-    "DATASETS", "Assumptions", "Dataset", "Flops", "History", "Interval", "Level", "Masks", "Memory", "Parameters",
-    "Recipe", "Scores", "Snapshot", "Split", "Ticket", "apply_masks_", "build_model", "check_masks", "count_kept",
-    "count_levels", "count_steps", "default_device", "density", "evaluate", "find_ticket", "full_masks",
-    "inference_flops", "initialize_", "interval", "layer_densities", "layer_fractions", "load_dataset", "load_masks",
-    "load_weights_", "magnitude", "make_dataset", "mask_applier", "obd", "paired", "parameters", "prunable_weights",
-    "prune", "pruning_rates", "random", "read_metadata", "recipe_for", "reinitialize", "rewind", "save_masks",
-    "save_weights", "shuffle_masks", "storage_bytes", "train", "training_flops", "training_memory",
+    "ARMS",
+    "DATASETS",
+    "Assumptions",
+    "Dataset",
+    "Flops",
+    "History",
+    "Interval",
+    "Level",
+    "Masks",
+    "Memory",
+    "Parameters",
+    "Recipe",
+    "Scores",
+    "Snapshot",
+    "Split",
+    "Ticket",
+    "apply_masks_",
+    "build_model",
+    "check_masks",
+    "count_kept",
+    "count_levels",
+    "count_steps",
+    "default_device",
+    "density",
+    "error_barrier",
+    "evaluate",
+    "find_ticket",
+    "full_masks",
+    "inference_flops",
+    "initialize_",
+    "interpolate",
+    "interval",
+    "layer_densities",
+    "layer_fractions",
+    "load_dataset",
+    "load_masks",
+    "load_weights_",
+    "magnitude",
+    "make_dataset",
+    "mask_applier",
+    "obd",
+    "paired",
+    "parameters",
+    "prunable_weights",
+    "prune",
+    "pruning_rates",
+    "random",
+    "read_metadata",
+    "recipe_for",
+    "reinitialize",
+    "rewind",
+    "run_experiment",
+    "save_masks",
+    "save_weights",
+    "shuffle_masks",
+    "storage_bytes",
+    "train",
+    "train_copies",
+    "training_flops",
+    "training_memory",
 ]  # fmt: skip

@@ -32,6 +32,7 @@ ARM_DASHES = {
     "shuffled": (3, 1, 1, 1),
     "random": (1, 2),
     "one-shot, 3 epochs": (1, 1),
+    "OBD, layer": (2, 2),
 }
 _OTHERS = [_SAFE[i] for i in (0, 1, 2, 4, 5, 8)]
 

@@ -9,7 +9,7 @@
 # - write a training loop, and explain each of its lines;
 # - count the parameters, FLOPs and bytes of a network, by hand and by tool;
 # - estimate the price, energy and CO2e of a training run, and say which assumptions the estimate hangs on;
-# - say why "are all these weights needed?" is a question worth billions.
+# - say why "are all these weights needed?" is a question worth millions.
 #
 # **You need** notebook 00, and to have heard of matrix products.
 #
@@ -34,8 +34,9 @@ model = build_model("lenet-300-100", dataset, seed=0)
 # %% [markdown]
 # ## 1. A network is three matrix products
 #
-# Each layer multiplies its input by a matrix of weights, adds a bias and sets negative results to zero (*ReLU*).
-# The last layer gives ten numbers, one score per class; the largest wins. By hand, for one image:
+# Each layer multiplies its input by a matrix of weights and adds one number per neuron, its *bias*; each but the last
+# then sets negative results to zero (*ReLU*). The last layer gives ten numbers, one score per class; the largest
+# wins. By hand, for one image (`@` is the matrix product):
 
 # %%
 image = dataset.validation.x[0]
@@ -52,7 +53,7 @@ print("guess:", dataset.classes[int(scores.argmax())], "  truth:", dataset.class
 print(f"right on the validation images, before any training: {evaluate(model, dataset.validation)['accuracy']:.1%}")
 
 # %% [markdown]
-# Random weights, random guesses. The **loss** puts a number on how wrong the scores are: *cross-entropy* turns
+# Random weights, random guesses. (`image[None]` above makes a batch of one: networks take many images at a time.) The **loss** puts a number on how wrong the scores are: *cross-entropy* turns
 # the ten scores into probabilities and takes minus the logarithm of the one that belongs to the true class. An
 # even guess among ten costs ln 10:
 
@@ -62,10 +63,13 @@ import math
 print(f"loss of an even guess: {math.log(10):.3f}   loss now: {evaluate(model, dataset.validation)['loss']:.3f}")
 
 # %% [markdown]
+# Worse than an even guess: the untrained network is wrong, and with some confidence.
+
+# %% [markdown]
 # ## 2. Training in twelve lines
 #
 # *Gradient descent* asks of every weight: if you were a little larger, would the loss go up or down, and how
-# steeply? That slope is the gradient; `loss.backward()` finds all 266,610 of them in one sweep. Then every weight
+# steeply? That slope is the gradient; `loss.backward()` finds all 266,610 of them (266,200 weights and 410 biases) in one sweep. Then every weight
 # takes a small step downhill. We look at 60 images at a time (a **batch**), and once at every image is an
 # **epoch**.
 
@@ -129,9 +133,9 @@ figure.tight_layout()
 # *One run, n = 1. Training loss is the mean over the batches since the last point, validation loss is measured on
 # all 2,000 images.*
 #
-# The training loss keeps falling while the validation loss turns up again: the network has begun to learn its
-# training images by heart (**overfitting**). It has room for that: far more weights than images. Keep this in
-# mind when we take weights away.
+# The training loss keeps falling while the validation loss, after a few epochs, no longer does: the network has begun
+# to learn its training images by heart (**overfitting**). Its accuracy does not fall: it grows too sure of its
+# mistakes before it makes more of them.
 
 # %%
 best = losses.query("split == 'validation'").sort_values("value").iloc[0]
@@ -173,7 +177,7 @@ layers["share"] = layers["weights"] / layers.loc["all", "weights"]
 layers.style.format({"share": "{:.1%}"}, thousands=",")
 
 # %% [markdown]
-# Two numbers per weight and image: a multiplication and an addition. These are **FLOPs**, floating-point
+# Two operations per weight and image: a multiplication and an addition. These are **FLOPs**, floating-point
 # operations, the usual currency. Do not trust our hand count; PyTorch counts them as they happen:
 
 # %%
@@ -181,7 +185,7 @@ print("by torch's counter:", f"{lthlab.inference_flops(model, dataset).total:,} 
 print("all parameters, biases included:", f"{lthlab.parameters(model).total:,}")
 
 # %% [markdown]
-# ### Training is three times as dear as using
+# ### Training costs two to three times as much as using
 #
 # Going backwards, each layer needs two more products: the gradient of its weights, and the gradient of its input
 # for the layer before. The first layer can skip the second, as nobody adjusts pixels. So, per step with a batch
@@ -194,6 +198,9 @@ per_run = (forward + backward) * recipe.steps(dataset)
 counted = lthlab.training_flops(model, dataset, recipe)
 print(f"by hand:            {per_run:,} FLOPs for {recipe.steps(dataset):,} steps")
 print(f"by torch's counter: {counted.total:,}")
+print(
+    f"times the forward pass alone: {counted.total / (forward * recipe.steps(dataset)):.1f}; close to 3 where the first layer is a small part"
+)
 print(
     f"in {history.seconds:.1f} s on this machine: {counted.total / history.seconds / 1e9:.0f} billion FLOPs per second"
 )
@@ -231,7 +238,9 @@ kettle = 4186 * 1.0 * 80 / 0.9  # one litre from 20 to 100 degrees, 90 % of the 
 print(
     f"{history.seconds:.1f} s x {assumptions.watts:.0f} W = {joules:.0f} J = {assumptions.kwh(history.seconds):.6f} kWh"
 )
-print(f"that is {assumptions.co2e_grams(history.seconds):.3f} g CO2e at the world's average electricity")
+print(
+    f"that is {assumptions.co2e_grams(history.seconds):.3f} g CO2e at about the world's average, 480 g/kWh (Ember 2024)"
+)
 print(f"boiling a litre of water would train this network {kettle / joules:,.0f} times")
 
 # %% [markdown]
@@ -275,14 +284,16 @@ print(
 )
 
 # %% [markdown]
-# This is the bargain that the whole field lives by: pay many times more, get a little better. It has been
-# extended a very long way.
+# This is the bargain that the whole field lives by: pay many times more, get a little better. Look at the last step,
+# from 100-30 to 300-100: three times the weights for a gain that another seed might undo. And yet the bargain has
+# been extended a very long way.
 
 # %% [markdown]
 # ## 7. GPT-3
 #
 # The language model GPT-3 (Brown et al. 2020) has 175 billion parameters and was trained on 300 billion words
-# and word pieces (*tokens*). Our rule from section 4, twice three FLOPs per weight and example, is all we need.
+# and word pieces (*tokens*). Section 4 gives the rule, two FLOPs per weight and example, times three for training in
+# a deep network, and it is all we need.
 
 # %%
 GPT3_PARAMETERS, GPT3_TOKENS = 175e9, 300e9
@@ -303,7 +314,7 @@ print(f"at the speed measured above, this machine would need {gpt3_flops / speed
 def training_bill(
     parameters=175e9,  # weights
     tokens=300e9,  # examples: words for a language model, images for ours
-    flops_per_second=28e12,  # what one processor really achieves
+    flops_per_second=28e12,  # Lambda's optimistic figure for one V100; measured by Patterson: 24.6e12
     dollars_per_hour=1.50,  # rent of one processor
     watts=330,  # drawn by one processor and its share of the server
     overhead=1.10,  # cooling and power supply of the data centre (PUE)
@@ -327,8 +338,9 @@ pd.Series(training_bill()).map("{:,.1f}".format)
 # %% [markdown]
 # Where the assumptions come from:
 #
-# - 28 TFLOP/s and 1.50 dollars per hour on an NVIDIA V100: C. Li, *OpenAI's GPT-3 Language Model: A Technical
-#   Overview*, Lambda 2020, the source of the much quoted **4.6 million dollars** and 355 processor-years.
+# - 28 TFLOP/s ("theoretical") and 1.50 dollars per hour (the lowest price, reserved for three years) on an NVIDIA
+#   V100: C. Li, *OpenAI's GPT-3 Language Model: A Technical Overview*, Lambda 2020, the source of the much quoted
+#   **4.6 million dollars** and 355 processor-years. With these assumptions it is a low estimate.
 # - 330 W per processor, overhead 1.10 and 429 g/kWh, as well as published totals to compare with (1,287 MWh and
 #   552 tonnes for GPT-3, at a measured 24.6 TFLOP/s): D. Patterson et al., *Carbon Emissions and Large Neural
 #   Network Training*, 2021, Table 4.
@@ -376,8 +388,12 @@ _ = widgets.interact(
 )
 
 # %% [markdown]
-# And training is only the beginning: a network that millions of people use every day soon spends more on *using*
-# than on training. Fewer weights would help both.
+# Answer: none of them in principle. Doubling the parameters, tokens, watts, overhead or grid doubles the grams, and
+# doubling the speed halves them. They differ in how far they *can* be turned: the grid by a factor of twenty from
+# country to country, the network by many millions.
+#
+# And training is only the beginning: a network that many people use every day can spend more on *using* than on
+# training. Fewer weights would help both.
 
 # %% [markdown]
 # ## 8. Are all these weights needed?
@@ -394,12 +410,16 @@ right.set_title("after training")
 figure.tight_layout()
 
 # %%
-weights = model.fc1.weight.detach().abs()
-for near in (0.01, 0.02, 0.05):
-    print(f"within {near:.2f} of zero: {float((weights < near).float().mean()):.0%} of the first layer's weights")
+for name, net in (("before", untrained), ("after", model)):
+    values = net.fc1.weight.detach()
+    small = float((values.abs() < values.abs().max() / 4).float().mean())
+    print(
+        f"{name} training: standard deviation {values.std():.3f}; {small:.0%} are smaller than a quarter of the largest"
+    )
 
 # %% [markdown]
-# Most weights sit near zero, before and after. A weight near zero passes on little of what it is given.
+# Most weights are small compared with the largest, before training as after; training even spread them out. A small
+# weight passes on little of what it is given. But a histogram cannot tell us whether that little matters.
 #
 # > **Predict, for the next notebook.** You set the smaller half of all weights to exactly zero, and do not train
 # > again. What is left of the accuracy: nothing, half, or nearly all? And if you remove nine in ten?
@@ -421,7 +441,7 @@ for near in (0.01, 0.02, 0.05):
 # 2. Weights 784 x 2000 + 2000 x 100 + 100 x 10 = 1.77 million. Three products of two FLOPs per weight and image,
 #    less one for the first layer: about (6 x 1.77 - 2 x 1.57) million = 7.5 MFLOPs per image, times 79,800 images:
 #    about 6 x 10^11.
-# 3. `training_bill(parameters=17.5e9)`. One would have to know *which* weights to remove before training
+# 3. `training_bill(parameters=17.5e9)`: a tenth of everything. One would have to know *which* weights to remove before training
 #    (notebooks 03 and 06), and the hardware would have to be faster for it (notebook 07).
 # </details>
 
@@ -429,8 +449,8 @@ for near in (0.01, 0.02, 0.05):
 # ## Take away
 #
 # - Training is: guess, measure the loss, find the slope, step. Twelve lines.
-# - Cost follows the weights: 2 FLOPs per weight and example to use, about 6 to train; 4 bytes to use, 16 and more
+# - Cost follows the weights: 2 FLOPs per weight and example to use, up to 6 to train; 4 bytes to use, 16 and more
 #   to train with Adam.
 # - Energy and CO2e are that, times assumptions. Always print the assumptions.
-# - Most of a trained network's weights are near zero. Whether that means they are not needed is an experiment,
-#   and it is next: **02 magnitude pruning**.
+# - Most of a trained network's weights are small. Whether that means they are not needed is an experiment, and it is
+#   next: **02 magnitude pruning**.
