@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab.data import Dataset
-from lthlab.masks import Masks, count_kept, layer_densities, prunable_weights
+from lthlab.masks import Masks, count_kept, density, prunable_weights
 from lthlab.training import Recipe
 
 
@@ -125,31 +125,49 @@ def storage_bytes(masks: Masks, element_size: int = 4) -> dict[str, int]:
 
 def _count(model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, backward: bool) -> Flops:
     x, y = dataset.train.x[:batch], dataset.train.y[:batch]
+    layers = {name.removesuffix("weight").removesuffix("."): name for name in masks or {}}
+    needs_input_gradient, hooks = {}, []
+    for layer in layers:
+
+        def note(module, inputs, layer=layer):
+            needs_input_gradient[layer] = inputs[0].requires_grad
+
+        hooks.append(model.get_submodule(layer).register_forward_pre_hook(note))
     gradients = {name: p.grad for name, p in model.named_parameters()}
-    with _buffers_untouched(model), FlopCounterMode(display=False) as counter:
-        loss = F.cross_entropy(model(x), y)
-        if backward:
-            loss.backward()
+    model.zero_grad()
+    with _buffers_untouched(model):
+        model.train(backward)
+        with FlopCounterMode(display=False) as forward:
+            loss = F.cross_entropy(model(x), y)
+        with FlopCounterMode(display=False) as back:
+            if backward:
+                loss.backward()
+    for hook in hooks:
+        hook.remove()
     for name, p in model.named_parameters():  # counting leaves no gradients behind
         p.grad = gradients[name]
-    total = counter.get_total_flops()
-    skipped = 0.0
-    densities = layer_densities(masks) if masks else {}
-    for name, kept in densities.items():
-        module = f"{type(model).__name__}.{name.removesuffix('.weight')}"
-        skipped += (1 - kept) * sum(counter.get_flop_counts().get(module, {}).values())
+    total, skipped = forward.get_total_flops() + back.get_total_flops(), 0.0
+    for layer, name in layers.items():
+        # One product forward; backward one for the weights, and one for the input unless it is data.
+        products = 1 + (1 + needs_input_gradient[layer]) * backward
+        path = f"{type(model).__name__}.{layer}" if layer else type(model).__name__
+        count = sum(forward.get_flop_counts()[path].values())
+        skipped += (1 - density({name: masks[name]})) * count * products
     return Flops(total, round(total - skipped))
 
 
 class _buffers_untouched:
-    """Put the running statistics of norms back after a forward pass that was only counted."""
+    """Put running statistics of norms and modes of modules back after a pass that was only counted."""
 
     def __init__(self, model: nn.Module):
         self.model = model
 
     def __enter__(self):
         self.before = {name: b.clone() for name, b in self.model.named_buffers()}
+        self.modes = {module: module.training for module in self.model.modules()}
 
     def __exit__(self, *_):
         for name, b in self.model.named_buffers():
             b.copy_(self.before[name])
+        for module, training in self.modes.items():
+            module.training = training

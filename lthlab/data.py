@@ -1,12 +1,9 @@
 """Whole data sets as normalised tensors on one device, split into train, validation and test."""
 
-import gzip
 import os
 import random
 import shutil
-import struct
 import tempfile
-import zipfile
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -122,8 +119,8 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
             f"Inputs and labels must pair up and leave training data: got {len(x)} inputs with {len(y)} labels, "
             f"{len(x_test)} test inputs with {len(y_test)} labels, {held_out} held out for validation."
         )
-    if int(y.min()) < 0 or int(y.max()) >= len(classes):
-        raise ValueError(f"Labels must lie in 0..{len(classes) - 1}; got {int(y.min())}..{int(y.max())}.")
+    for labels in (y, y_test):
+        _check_labels(labels, len(classes))
     x, x_test = (part.float().div(255) if part.dtype == torch.uint8 else part.float() for part in (x, x_test))
     shuffled = torch.randperm(len(y), generator=make_generator(0, "validation split"))
     turn = torch.empty_like(y)  # how many of its class come before an example: 0, 1, 2, ...
@@ -142,6 +139,12 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
     x, x_test = (x - mean) / std, (x_test - mean) / std
     parts = Split(x[train], y[train]), Split(x[validation], y[validation]), Split(x_test, y_test)
     return Dataset(name, *parts, tuple(classes), mean, std).to(default_device() if device is None else device)
+
+
+def _check_labels(labels: torch.Tensor, classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise ValueError(f"Labels must lie in 0..{classes - 1}; got {low}..{high}.")
 
 
 def _generate_mnist1d():
@@ -173,7 +176,7 @@ def _full_dataset(name: str, root: Path):
             with tempfile.TemporaryDirectory(dir=root) as aside:
                 loader(aside, train=True, download=True)
                 shutil.move(Path(aside) / folder, root / folder)
-        except (OSError, RuntimeError) as error:
+        except Exception as error:  # whatever a broken connection or a broken archive can raise
             reason = " ".join(str(error).split())
             raise OSError(
                 f"{name} is not in {root} and could not be downloaded ({reason}). Connect to the network once, or "
@@ -182,14 +185,19 @@ def _full_dataset(name: str, root: Path):
             ) from None
     try:
         train, test = loader(root, train=True), loader(root, train=False)
-    except (OSError, RuntimeError, ValueError, EOFError, AssertionError, IndexError, struct.error,
-            gzip.BadGzipFile, zipfile.BadZipFile) as error:  # fmt: skip
+        for part in (train, test):
+            if len(part.data) != len(part.targets):
+                raise ValueError(f"{len(part.data)} images with {len(part.targets)} labels")
+            _check_labels(torch.as_tensor(part.targets), 10)
+    except Exception as error:  # torchvision's readers raise nearly anything on damaged files
         raise OSError(
             f"The files of {name} in {root / folder} are damaged or incomplete ({error}). "
             f"Delete that folder and load again to download it afresh."
         ) from None
-    channels = (lambda x: x[:, None]) if name != "cifar10" else (lambda x: x)
-    return channels(np.asarray(train.data)), train.targets, channels(np.asarray(test.data)), test.targets
+    x, x_test = np.asarray(train.data), np.asarray(test.data)
+    if name != "cifar10":  # grey images come without a channel axis
+        x, x_test = x[:, None], x_test[:, None]
+    return x, train.targets, x_test, test.targets
 
 
 class _Cifar10:
@@ -207,8 +215,9 @@ class _Cifar10:
 
             download_and_extract_archive(self.url, root, md5=self.md5)
         names = [f"data_batch_{i}.bin" for i in range(1, 6)] if train else ["test_batch.bin"]
-        raw = np.concatenate([np.fromfile(Path(root) / "cifar-10-batches-bin" / name, np.uint8) for name in names])
-        if len(raw) == 0 or len(raw) % 3073:
-            raise ValueError(f"expected records of 3,073 bytes in {', '.join(names)}, found {len(raw):,} bytes")
-        records = raw.reshape(-1, 3073)
+        parts = [np.fromfile(Path(root) / "cifar-10-batches-bin" / name, np.uint8) for name in names]
+        for name, part in zip(names, parts, strict=True):
+            if len(part) == 0 or len(part) % 3073:
+                raise ValueError(f"expected records of 3,073 bytes in {name}, found {len(part):,} bytes")
+        records = np.concatenate(parts).reshape(-1, 3073)
         self.data, self.targets = records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0].astype(np.int64)

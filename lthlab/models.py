@@ -23,24 +23,27 @@ def build_model(name: str, dataset: Dataset, seed: int = 0) -> nn.Module:
 
     Raises ValueError for an unknown name or inputs of the wrong shape.
     """
-    shape, classes = dataset.input_shape, len(dataset.classes)
+    with torch.random.fork_rng(devices=[]):  # layers draw from the global generator as they are made
+        model = _make(name, dataset.input_shape, len(dataset.classes))
+    return initialize_(model, seed).to(dataset.device)
+
+
+def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     if mlp := re.fullmatch(r"(?:lenet|mlp)((?:-[1-9]\d*)+)", name):
         features = torch.Size(shape).numel()
-        model = MLP(features, [int(size) for size in mlp[1][1:].split("-")], classes)
-    elif name in ("conv-2", "conv-4", "conv-6"):
-        model = ConvNet(_images(name, shape, 8), int(name[-1]) // 2, classes)
-    elif resnet := re.fullmatch(r"resnet-([1-9]\d*)", name):
+        return MLP(features, [int(size) for size in mlp[1][1:].split("-")], classes)
+    if name in ("conv-2", "conv-4", "conv-6"):
+        return ConvNet(_images(name, shape, 8), int(name[-1]) // 2, classes)
+    if resnet := re.fullmatch(r"resnet-([1-9]\d*)", name):
         depth = int(resnet[1])
         if depth < 8 or (depth - 2) % 6:
             raise ValueError(f"{name}: the depth of these networks is 6n + 2, as in resnet-20; got {depth}.")
-        model = ResNet(_images(name, shape, 4)[0], (depth - 2) // 6, 16, classes, conv=nn.Conv2d)
-    elif resnet1d := re.fullmatch(r"resnet1d-([1-9]\d*)", name):
+        return ResNet(_images(name, shape, 4)[0], (depth - 2) // 6, 16, classes, conv=nn.Conv2d)
+    if resnet1d := re.fullmatch(r"resnet1d-([1-9]\d*)", name):
         if len(shape) != 2:
             raise ValueError(f"{name} takes signals of shape (channels, samples), as in mnist1d; got {shape}.")
-        model = ResNet(shape[0], 1, int(resnet1d[1]), classes, conv=nn.Conv1d)
-    else:
-        raise unknown_name("network", name, KNOWN)
-    return initialize_(model, seed).to(dataset.device)
+        return ResNet(shape[0], 1, int(resnet1d[1]), classes, conv=nn.Conv1d)
+    raise unknown_name("network", name, KNOWN)
 
 
 def initialize_(model: nn.Module, seed: int) -> nn.Module:

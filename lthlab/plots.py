@@ -142,8 +142,8 @@ def input_picture(mask: torch.Tensor, dataset: Dataset, ax: Axes | None = None) 
 
 def sample_pictures(dataset: Dataset, count: int = 10) -> plt.Figure:
     """The first training image of each class, with its name."""
-    figure, axes = plt.subplots(1, count, figsize=(1.15 * count, 1.6))
-    for label, ax in enumerate(axes):
+    figure, axes = plt.subplots(1, count, figsize=(1.15 * count, 1.6), squeeze=False)
+    for label, ax in enumerate(axes[0]):
         first = int((dataset.train.y == label).nonzero()[0])
         picture = dataset.pictures(dataset.train.x[first : first + 1])[0]
         ax.imshow(picture.permute(1, 2, 0), cmap="gray_r" if len(picture) == 1 else None)

@@ -78,6 +78,7 @@ def find_ticket(
     Frankle & Carbin 2019, section 2 and appendix B, strategy 1; rewinding to k > 0: Frankle et al. 2020, section 3.
     Raises ValueError unless exactly one of levels and density is given and possible.
     """
+    evaluate_at, snapshots = tuple(evaluate_at), tuple(snapshots)
     masks = full_masks(model)
     rates = pruning_rates(masks, recipe)
     last = count_levels(masks, recipe, levels, density)

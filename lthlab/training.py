@@ -185,8 +185,8 @@ def train(
     period = max(1, count_steps(evaluate_every, per_epoch))
     stops = {first, total} | {count_steps(d, per_epoch) for d in evaluate_at}
     keep_at = {count_steps(d, per_epoch) for d in snapshots}
-    if not first <= total or any(not first <= step <= total for step in keep_at):
-        raise ValueError(f"This training runs from step {first} to {total}; snapshots asked at {sorted(keep_at)}.")
+    if outside := sorted(step for step in stops | keep_at if step > total or step < first and step in keep_at):
+        raise ValueError(f"This training runs from step {first} to {total}; step {outside[0]} is not part of it.")
 
     optimizer = make_optimizer(model, recipe)
     if start:

@@ -1,0 +1,95 @@
+"""Evidence: the intervals are Student's, and pairs are pairs."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from lthlab.experiments import Interval, interval, paired
+
+accuracies = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=3, max_size=12)
+
+
+def arms(**values) -> pd.DataFrame:
+    rows = [(arm, seed, value) for arm, numbers in values.items() for seed, value in enumerate(numbers)]
+    return pd.DataFrame(rows, columns=["arm", "seed", "value"])
+
+
+@given(accuracies)
+def test_intervals_are_students(values):
+    values = [*values, 2.0]
+    found, expected = interval(values), stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert found.mean == pytest.approx(np.mean(values))
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+    assert found.n == len(values)
+
+
+def test_an_interval_worked_out_by_hand():
+    found = interval([1, 2, 3])
+    half = 4.302653 / 3**0.5
+    assert (found.mean, found.n) == (2, 3)
+    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half), abs=1e-5)
+    assert interval(pd.Series([0.5, 0.5, 0.5])) == Interval(0.5, 0.5, 0.5, 3)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [0.8, 0.9], [0.8, 0.9, np.nan], [0.8, 0.9, np.inf]])
+def test_fewer_than_three_finite_replicates_have_no_interval(values):
+    with pytest.raises(ValueError, match="at least three finite replicates"):
+        interval(values)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=3, max_size=10), st.randoms())
+def test_differences_are_paired_by_seed_in_any_order_of_rows(pairs, shuffler):
+    ticket, control = [*zip(*pairs, strict=True)]
+    ticket = (*ticket, 3.0)
+    control = (*control, 1.0)
+    table = arms(ticket=ticket, control=control, bystander=[0.1, 0.2])
+    order = list(range(len(table)))
+    shuffler.shuffle(order)
+    found = paired(table.iloc[order], "ticket", "control")
+    expected = stats.ttest_rel(ticket, control).confidence_interval(0.95)
+    assert found.mean == pytest.approx(np.mean(ticket) - np.mean(control), abs=1e-12)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), nan_ok=True)
+    assert found.n == len(ticket)
+
+
+def test_pairing_takes_out_what_seeds_share():
+    table = arms(ticket=[0.11, 0.52, 0.93], control=[0.10, 0.50, 0.90])
+    found = paired(table, "ticket", "control")
+    assert found.mean == pytest.approx(0.02)
+    assert found.low == pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5, abs=1e-6)
+    turned = paired(table, "control", "ticket")
+    assert (turned.mean, turned.low, turned.high) == pytest.approx((-found.mean, -found.high, -found.low))
+
+
+def test_arms_may_be_told_apart_by_any_column():
+    table = arms(a=[1, 2, 4], b=[0, 0, 0]).rename(columns={"arm": "density"}).replace({"a": 0.1, "b": 1.0})
+    assert paired(table, 0.1, 1.0, by="density") == interval([1, 2, 4])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (arms(ticket=[1, 2, 3], control=[1, 2]), "need the same seeds"),
+        (arms(ticket=[1, 2, 3, 4], control=[1, 2, 3, np.nan]), "need the same seeds"),
+        (arms(ticket=[1, 2, 3]), "need the same seeds"),
+        (arms(other=[1, 2, 3]), "need the same seeds"),
+        (
+            arms(ticket=[1, 2, 3], control=[1, 2, 3]).assign(seed=[0, 1, 1, 0, 1, 2]),
+            "Several rows for one arm and seed",
+        ),
+        (arms(ticket=[1, 2], control=[1, 2]), "at least three"),
+    ],
+)
+def test_tables_that_cannot_be_paired_are_refused(table, said):
+    with pytest.raises(ValueError, match=said):
+        paired(table, "ticket", "control")
+
+
+def test_intervals_read_as_points_and_percent():
+    found = Interval(0.0123, -0.004, 0.0286, 5)
+    assert found.points() == "+1.2 [-0.4, +2.9], n = 5"
+    assert found.points(0) == "+1 [-0, +3], n = 5"
+    assert Interval(0.851, 0.8456, 0.8564, 5).percent() == "85.1 % [84.6, 85.6], n = 5"

@@ -1,0 +1,233 @@
+"""Networks: the papers' sizes and initial values, and one seed that fixes them."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lthlab.masks import prunable_weights
+from lthlab.models import KNOWN, build_model, initialize_
+
+
+def sizes(model) -> dict[str, int]:
+    return {name: weight.numel() for name, weight in prunable_weights(model).items()}
+
+
+def conv_total(model) -> int:
+    return sum(weight.numel() for weight in prunable_weights(model).values() if weight.dim() > 2)
+
+
+def global_random_states():
+    return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+
+
+def state(model) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def test_lenet_300_100_has_the_papers_266200_weights(fashion_mini):
+    model = build_model("lenet-300-100", fashion_mini)
+    assert sizes(model) == {"fc1.weight": 784 * 300, "fc2.weight": 300 * 100, "out.weight": 100 * 10}
+    assert sum(sizes(model).values()) == 266_200
+    assert sum(p.numel() for p in model.parameters()) == 266_200 + 300 + 100 + 10
+
+
+# The paper's Figure 2 prints 1.7M weights for conv-6; its own list of layers adds up to 2.26M.
+@pytest.mark.parametrize(
+    ("name", "weights", "in_convolutions"),
+    [("conv-2", 4_300_992, 38_592), ("conv-4", 2_425_024, 259_776), ("conv-6", 2_261_184, 1_144_512)],
+)
+def test_conv_networks_have_the_papers_sizes_on_cifar10(name, weights, in_convolutions, cifar_shaped):
+    model = build_model(name, cifar_shaped)
+    assert sum(sizes(model).values()) == weights
+    assert conv_total(model) == in_convolutions
+    assert len([m for m in model if isinstance(m, nn.Conv2d)]) == int(name[-1])
+    assert [m.out_features for m in model if isinstance(m, nn.Linear)] == [256, 256, 10]
+
+
+def test_resnet_20_has_the_papers_size_and_depth(cifar_shaped):
+    model = build_model("resnet-20", cifar_shaped)
+    weights = prunable_weights(model)
+    assert sum(sizes(model).values()) == 270_896
+    assert conv_total(model) == 270_256
+    assert sum(p.numel() for p in model.parameters()) == 272_474
+    assert len([w for w in weights.values() if w.shape[2:] == (3, 3)]) + 1 == 20
+    assert [w.shape[:2] for w in weights.values() if w.shape[2:] == (1, 1)] == [(32, 16), (64, 32)]
+
+
+def test_resnet_halves_the_picture_twice(cifar_shaped):
+    model, seen = build_model("resnet-20", cifar_shaped), []
+    for block in model.blocks:
+        block.register_forward_hook(lambda _, __, out: seen.append(tuple(out.shape[1:])))
+    model(cifar_shaped.train.x[:2])
+    assert seen == [(16, 32, 32)] * 3 + [(32, 16, 16)] * 3 + [(64, 8, 8)] * 3
+
+
+def test_resnet1d_4_has_2046_parameters_on_mnist1d(mnist1d):
+    model = build_model("resnet1d-4", mnist1d)
+    assert sum(p.numel() for p in model.parameters()) == 2_046
+    assert [p.shape[0] for name, p in model.named_parameters() if name.endswith("conv2.weight")] == [4, 8, 16]
+
+
+def test_mlp_takes_its_hidden_sizes_from_its_name(tiny, mnist1d):
+    assert sizes(build_model("mlp-7", tiny)) == {"fc1.weight": 16 * 7, "out.weight": 7 * 4}
+    assert sizes(build_model("mlp-100-100-100", mnist1d)) == {
+        "fc1.weight": 4_000,
+        "fc2.weight": 10_000,
+        "fc3.weight": 10_000,
+        "out.weight": 1_000,
+    }
+
+
+@pytest.mark.parametrize("name", ["lenet-30-10", "mlp-8-8", "conv-2", "conv-4", "conv-6", "resnet-8", "resnet-20"])
+def test_networks_give_one_logit_per_class_and_example(name, cifar_shaped):
+    assert build_model(name, cifar_shaped)(cifar_shaped.train.x[:3]).shape == (3, 10)
+
+
+def check_normal(weight: torch.Tensor, expected_std: float) -> None:
+    """Within 4.5 standard errors of N(0, std); with tails that a uniform distribution does not have."""
+    values = weight.detach().double().flatten()
+    assert abs(float(values.mean())) < 4.5 * expected_std / math.sqrt(len(values))
+    assert float(values.std()) == pytest.approx(expected_std, rel=4.5 / math.sqrt(2 * len(values)))
+    within_one = float((values.abs() < expected_std).double().mean())
+    assert within_one == pytest.approx(0.6827, abs=4.5 * math.sqrt(0.22 / len(values)))
+    assert float(values.abs().max()) > 2 * expected_std
+
+
+@pytest.mark.parametrize("name", ["lenet-300-100", "conv-2"])
+def test_lenet_and_conv_networks_start_glorot_normal_with_zero_biases(name, cifar_shaped):
+    for layer in build_model(name, cifar_shaped, seed=3):
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            field = math.prod(layer.weight.shape[2:])
+            fan_in, fan_out = layer.weight.shape[1] * field, layer.weight.shape[0] * field
+            check_normal(layer.weight, math.sqrt(2 / (fan_in + fan_out)))
+            assert not layer.bias.any()
+
+
+def test_resnets_start_he_normal_with_neutral_norms(cifar_shaped):
+    model = build_model("resnet-20", cifar_shaped, seed=3)
+    for weight in prunable_weights(model).values():
+        check_normal(weight, math.sqrt(2 / weight[0].numel()))
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert len(norms) == 21
+    for norm in norms:
+        assert (norm.weight == 1).all() and not norm.bias.any()
+        assert not norm.running_mean.any() and (norm.running_var == 1).all()
+
+
+@pytest.mark.parametrize("name", ["lenet-30-10", "conv-2", "resnet-8"])
+def test_same_seed_same_bits_and_other_seed_other_bits(name, cifar_shaped):
+    first, again, other = (build_model(name, cifar_shaped, seed=seed) for seed in (5, 5, 6))
+    for (key, value), same, different in zip(
+        first.state_dict().items(), again.state_dict().values(), other.state_dict().values(), strict=True
+    ):
+        assert torch.equal(value, same)
+        if value.dim() > 1:
+            assert not (value == different).any(), key
+
+
+def test_the_seed_alone_decides_whatever_the_global_state(tiny):
+    torch.manual_seed(1)
+    first = build_model("mlp-8-6", tiny, seed=5)
+    torch.manual_seed(2)
+    torch.rand(17)
+    assert torch.equal(build_model("mlp-8-6", tiny, seed=5).fc1.weight, first.fc1.weight)
+
+
+@pytest.mark.parametrize("name", ["mlp-8-6", "resnet-8"])
+def test_building_a_model_leaves_the_global_random_states_alone(name, cifar_shaped):
+    before = global_random_states()
+    build_model(name, cifar_shaped, seed=5)
+    assert global_random_states() == before
+
+
+def test_initialising_a_model_leaves_the_global_random_states_alone(tiny):
+    model = build_model("mlp-8-6", tiny, seed=5)
+    before = global_random_states()
+    initialize_(model, seed=6)
+    assert global_random_states() == before
+
+
+def test_different_layers_of_one_shape_get_different_values(tiny):
+    model = build_model("mlp-8-8-8", tiny)
+    assert not (model.fc2.weight == model.fc3.weight).any()
+
+
+def test_initialize_draws_every_parameter_anew_and_resets_running_statistics(tiny_signals):
+    model = build_model("resnet1d-4", tiny_signals, seed=1)
+    fresh = state(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(9)
+    model.train()(tiny_signals.train.x[:20])
+    assert model.norm.running_mean.any()
+    assert initialize_(model, seed=1) is model
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, fresh[name]), name
+
+
+def test_initialize_works_on_any_module_that_follows_pytorchs_convention():
+    def build():
+        return nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.Flatten(), nn.Sequential(nn.Linear(6, 4)))
+
+    first, again, other = (initialize_(build(), seed) for seed in (1, 1, 2))
+    assert torch.equal(first[0].weight, again[0].weight) and torch.equal(first[3][0].bias, again[3][0].bias)
+    assert not (first[0].weight == other[0].weight).any()
+    assert float(first[0].weight.detach().abs().max()) <= 1 / math.sqrt(6), "Conv1d's own uniform distribution"
+
+
+def test_initialize_refuses_parameters_that_nothing_would_redraw():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.scale = nn.Linear(2, 2), nn.Parameter(torch.ones(2))
+
+    with pytest.raises(TypeError, match=r"Scaled holds parameters \(scale\) but has no reset_parameters"):
+        initialize_(nn.Sequential(Scaled()), 0)
+    Scaled.reset_parameters = lambda self: nn.init.zeros_(self.scale)
+    model = nn.Sequential(Scaled())
+    initialize_(model, 0)
+    assert not model[0].scale.any()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("lenet-300-10O", "lenet-300-100"), ("conv2", "conv-2"), ("resnet20", "resnet-20")]
+)
+def test_unknown_network_gets_the_nearest_match_and_the_known_names(given, meant, cifar_shaped):
+    with pytest.raises(ValueError, match=f"Unknown network '{given}'. Did you mean '{meant}'") as error:
+        build_model(given, cifar_shaped)
+    assert all(name in str(error.value) for name in KNOWN)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "lenet", "mlp-", "mlp-0", "mlp-08", "mlp-8-", "conv-3", "conv-8", "resnet1d-0", "vgg-19", "mlp-8\n"]
+)
+def test_names_that_are_almost_right_are_refused(name, cifar_shaped):
+    with pytest.raises(ValueError, match="Unknown network"):
+        build_model(name, cifar_shaped)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 18, 21])
+def test_resnet_depths_that_do_not_exist_are_refused(depth, cifar_shaped):
+    with pytest.raises(ValueError, match="6n"):
+        build_model(f"resnet-{depth}", cifar_shaped)
+
+
+@pytest.mark.parametrize(
+    ("name", "fixture"),
+    [
+        ("conv-2", "tiny_signals"),
+        ("resnet-20", "tiny_signals"),
+        ("conv-2", "tiny"),
+        ("resnet1d-4", "tiny"),
+        ("resnet1d-4", "cifar_shaped"),
+    ],
+)
+def test_inputs_of_the_wrong_shape_are_one_clear_error(name, fixture, request):
+    dataset = request.getfixturevalue(fixture)
+    with pytest.raises(ValueError, match=f"{name} takes") as error:
+        build_model(name, dataset)
+    assert str(dataset.input_shape) in str(error.value)
