@@ -41,6 +41,9 @@ def written_whole(path: str | os.PathLike):
     os.close(handle)
     try:
         yield temporary
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # as any new file, so that colleagues can read it
         os.replace(temporary, path)
     finally:
         Path(temporary).unlink(missing_ok=True)
@@ -49,7 +52,8 @@ def written_whole(path: str | os.PathLike):
 def save_tensors(tensors: dict[str, torch.Tensor], path, kind: str, metadata: dict[str, str]) -> None:
     """Write a safetensors file of one kind with a checksum over tensors and metadata."""
     tensors = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    metadata = {**metadata, "format": f"lthlab-{kind}"}
+    # The format sorts names; the order matters (the last mask is the output's), so it is kept beside them.
+    metadata = {**metadata, "format": f"lthlab-{kind}", "names": json.dumps(list(tensors))}
     with written_whole(path) as temporary:
         save_file(tensors, temporary, {**metadata, "digest": _digest(tensors, metadata)})
 
@@ -72,7 +76,7 @@ def load_tensors(path, kind: str | None) -> tuple[dict[str, torch.Tensor], dict[
         raise ValueError(f"{path} holds tensors of format {found!r}; expected {expected!r}.")
     if metadata.pop("digest", None) != _digest(tensors, metadata):
         raise ValueError(f"{path} is damaged: its contents do not match its checksum. Save it again.")
-    return tensors, metadata
+    return {name: tensors[name] for name in json.loads(metadata.pop("names"))}, metadata
 
 
 def _digest(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> str:
@@ -82,3 +86,15 @@ def _digest(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> str:
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+@contextmanager
+def evaluation_mode(model: torch.nn.Module):
+    """`model.eval()` for a block; afterwards every module is in the mode that it was in, whatever happened."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -46,7 +47,8 @@ class Run:
 
     @property
     def model_name(self) -> str:
-        return self.model if isinstance(self.model, str) else self.model.__name__
+        name = self.model if isinstance(self.model, str) else getattr(self.model, "__name__", "network")
+        return re.sub(r"[^\w.-]+", "", name) or "network"
 
     @property
     def rewind_step(self) -> int:
@@ -60,6 +62,7 @@ class Run:
         """The file of a finished level. Its folder's name is a digest of all that defines the run."""
         settings = asdict(self.recipe) | {
             "version": 1, "model": self.model_name, "dataset": self.data.name, "data": _fingerprint(self.data),
+            "network": _describe(self.build(0)), "device": self.data.device.type, "torch": torch.__version__,
             "rewind": self.rewind_step, "every": self.evaluate_every, "at": list(self.evaluate_at),
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
@@ -93,7 +96,7 @@ class Run:
     def _tensors(self, arm: str, seed: int, level: int, part: str) -> dict[str, torch.Tensor]:
         tensors = self.read(arm, seed, level)[0]
         chosen = {name.removeprefix(part + "/"): t for name, t in tensors.items() if name.startswith(part + "/")}
-        return {name: t if "step" in name else t.to(self.data.device) for name, t in chosen.items()}
+        return {name: t.to(self.data.device) for name, t in chosen.items()}
 
     def read(self, arm: str, seed: int, level: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
         """All tensors and metadata of a finished level; ValueError if its file is missing or damaged."""
@@ -179,11 +182,22 @@ def _load_once(name: str) -> Dataset:
     return load_dataset(name)
 
 
+def _describe(model: nn.Module) -> str:
+    """A digest of a network: its printed structure and its initial values."""
+    digest = hashlib.sha256(repr(model).encode())
+    for name, tensor in model.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
 @functools.lru_cache(maxsize=4)
-def _digest_of(dataset_id: int, name: str, x: torch.Tensor) -> str:
-    return hashlib.sha256(x.cpu().contiguous().view(torch.uint8).numpy()).hexdigest()[:16]
+def _digest_of(*tensors: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _fingerprint(dataset: Dataset) -> str:
-    """A digest of the training inputs, so that other data under the same name are another run."""
-    return _digest_of(id(dataset), dataset.name, dataset.train.x)
+    """A digest of all inputs and labels, so that other data under the same name are another run."""
+    return _digest_of(*(t for part in (dataset.train, dataset.validation, dataset.test) for t in (part.x, part.y)))

@@ -59,7 +59,10 @@ def run_experiment(
 
     Raises ValueError for unknown arms or impossible densities, OSError when a file cannot be written.
     """
-    recipe = recipe or recipe_for(model, dataset)
+    if recipe is None:
+        if not isinstance(model, str):
+            raise ValueError("A network of your own needs a recipe: run_experiment(..., recipe=Recipe(...)).")
+        recipe = recipe_for(model, dataset)
     arms = list(arms)
     for arm in arms:
         if arm not in ARMS:
@@ -156,7 +159,7 @@ class Interval:
     n: int
 
     def points(self, digits: int = 1) -> str:
-        """The interval of an accuracy, in percentage points: '+1.2 [0.4, 2.0], n = 5'."""
+        """The interval of an accuracy, in percentage points: '+1.2 [+0.4, +2.0], n = 5'."""
         mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
         return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}], n = {self.n}"
 

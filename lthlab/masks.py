@@ -50,10 +50,8 @@ def layer_densities(masks: Masks) -> dict[str, float]:
 def check_masks(model: nn.Module, masks: Masks) -> None:
     """Raise ValueError, naming the first difference, unless `masks` are of a model built like this one."""
     weights, advice = prunable_weights(model), "Were these masks made for another model?"
-    for name in masks.keys() ^ weights.keys():
-        holder, other = ("masks", "model") if name in masks else ("model", "masks")
-        raise ValueError(f"The {holder} have {name!r}, the {other} do not: the {other} have "
-                         f"{', '.join(weights if other == 'model' else masks)}. {advice}")  # fmt: skip
+    if masks.keys() != weights.keys():
+        raise ValueError(f"The masks are for {', '.join(masks)}; the model has {', '.join(weights)}. {advice}")
     for name, mask in masks.items():
         if mask.shape != weights[name].shape or mask.dtype != torch.bool:
             raise ValueError(
@@ -72,6 +70,8 @@ def mask_applier(model: nn.Module, masks: Masks) -> Callable[[], None]:
     check_masks(model, masks)
     pairs = []
     for name, weight in prunable_weights(model).items():
+        if masks[name].all():  # a dense layer costs nothing
+            continue
         integer = _INTEGERS[weight.element_size()]
         pairs.append((weight.detach().view(integer), -masks[name].to(weight.device, integer)))
 
@@ -98,9 +98,9 @@ def shuffle_masks(masks: Masks, seed: int = 0) -> Masks:
     return shuffled
 
 
-def save_masks(masks: Masks, path: str | os.PathLike, **metadata: str) -> None:
-    """Write masks to a safetensors file, whole or not at all; `metadata` are strings kept with them."""
-    save_tensors(masks, path, "masks", metadata)
+def save_masks(masks: Masks, path: str | os.PathLike, **metadata: object) -> None:
+    """Write masks to a safetensors file, whole or not at all; `metadata` are kept with them as strings."""
+    save_tensors(masks, path, "masks", {key: str(value) for key, value in metadata.items()})
 
 
 def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks:
@@ -115,9 +115,9 @@ def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks
     return masks
 
 
-def save_weights(model: nn.Module, path: str | os.PathLike, **metadata: str) -> None:
+def save_weights(model: nn.Module, path: str | os.PathLike, **metadata: object) -> None:
     """Write the parameters and buffers of `model` to a safetensors file, whole or not at all."""
-    save_tensors(model.state_dict(), path, "weights", metadata)
+    save_tensors(model.state_dict(), path, "weights", {key: str(value) for key, value in metadata.items()})
 
 
 def load_weights_(model: nn.Module, path: str | os.PathLike) -> nn.Module:

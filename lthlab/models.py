@@ -1,5 +1,6 @@
 """The networks of the papers as plain modules, with the papers' sizes and initialisation."""
 
+import copy
 import re
 from collections import OrderedDict
 
@@ -29,7 +30,7 @@ def build_model(name: str, dataset: Dataset, seed: int = 0) -> nn.Module:
 
 
 def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
-    if mlp := re.fullmatch(r"(?:lenet|mlp)((?:-[1-9]\d*)+)", name):
+    if mlp := re.fullmatch(r"(?:mlp|lenet(?=-\d+-))((?:-[1-9]\d*)+)", name):
         features = torch.Size(shape).numel()
         return MLP(features, [int(size) for size in mlp[1][1:].split("-")], classes)
     if name in ("conv-2", "conv-4", "conv-6"):
@@ -49,27 +50,30 @@ def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
 def initialize_(model: nn.Module, seed: int) -> nn.Module:
     """Draw new initial values for every parameter, in place; works on any nn.Module.
 
-    A module with `reset_parameters` (PyTorch's convention) draws its own; others hand on to their
-    children. The global random state is left as it was. Raises TypeError for parameters that no
-    `reset_parameters` covers.
+    Every module with `reset_parameters` (PyTorch's convention) draws its own, children first. Values
+    are drawn on the CPU, so every device gets the same. The global random state is left as it was.
+    Raises TypeError for parameters that no `reset_parameters` covers.
     """
+    on_cpu = all(p.device.type == "cpu" for p in model.parameters())
+    drawn = model if on_cpu else copy.deepcopy(model).cpu()  # every device has a generator of its own
     with torch.random.fork_rng(devices=[]):
         torch.set_rng_state(make_generator(seed, "initialisation").get_state())
-        _reset(model)
+        _reset(drawn)
+    if not on_cpu:
+        model.load_state_dict(drawn.state_dict())
     return model
 
 
 def _reset(module: nn.Module) -> None:
+    for child in module.children():  # first: a module's own reset_parameters may know better
+        _reset(child)
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()
-        return
-    if own := [name for name, _ in module.named_parameters(recurse=False)]:
+    elif own := [name for name, _ in module.named_parameters(recurse=False)]:
         raise TypeError(
             f"{type(module).__name__} holds parameters ({', '.join(own)}) but has no reset_parameters() "
             f"to draw new values for them. Give the class one."
         )
-    for child in module.children():
-        _reset(child)
 
 
 class MLP(nn.Sequential):

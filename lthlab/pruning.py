@@ -5,7 +5,7 @@ import warnings
 import torch
 from torch import nn
 
-from lthlab._common import make_generator
+from lthlab._common import evaluation_mode, make_generator
 from lthlab.data import Split
 from lthlab.masks import Masks, prunable_weights
 
@@ -41,16 +41,14 @@ def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Sc
         return logits.log_softmax(1)[0, label]
 
     gradients = torch.func.vmap(torch.func.grad(log_probability), in_dims=(None, 0, None))
-    training, curvature = model.training, {name: torch.zeros_like(w) for name, w in weights.items()}
-    model.eval()
-    with torch.no_grad():
+    curvature = {name: torch.zeros_like(w) for name, w in weights.items()}
+    with torch.no_grad(), evaluation_mode(model):
         for part in x.split(32):  # one gradient per example: 32 networks' worth of memory at a time
             probabilities = model(part).softmax(1)
             for label in range(probabilities.shape[1]):
                 for name, gradient in gradients(weights, part, label).items():
                     weighted = torch.einsum("n,n...->...", probabilities[:, label], gradient.square_())
                     curvature[name] += weighted / len(x)
-    model.train(training)
     return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
 
 
@@ -94,6 +92,7 @@ def prune(scores: Scores, masks: Masks, fraction: float | dict[str, float], scop
 
 
 def _drop_lowest(scores: torch.Tensor, mask: torch.Tensor, fraction: float) -> torch.Tensor:
+    mask = mask.to(scores.device)
     kept = mask.nonzero().squeeze(1)
     order = scores[kept].argsort(stable=True)
     dropped = kept[order[: round(fraction * len(kept))]]
@@ -119,5 +118,5 @@ def _check(scores: Scores, masks: Masks, fraction: float | dict[str, float], sco
                 f"The scores of {name} have shape {tuple(score.shape)}, its mask {tuple(masks[name].shape)}. "
                 f"There must be one score per weight."
             )
-        if not score[masks[name]].isfinite().all():
+        if not score[masks[name].to(score.device)].isfinite().all():
             raise ValueError(f"Some scores of {name} are not finite (NaN or infinite). Did the training diverge?")

@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from lthlab._common import evaluation_mode
 from lthlab.data import Dataset
 from lthlab.masks import Masks
 from lthlab.training import Recipe, Snapshot, measure, train
@@ -18,15 +19,14 @@ def interpolate(
 
     Columns alpha (0 is `first`, 1 is `second`), metric, value. In between, the running statistics of
     BatchNorm belong to neither end: they are measured afresh on the training split at every point
-    (Frankle et al. 2020, section 2.1, measures them likewise). Raises ValueError if the networks differ in shape.
+    (as Izmailov et al. 2018, section 3.3, do for averaged weights). Raises ValueError if the networks differ in shape.
     """
     ends = first.state_dict(), second.state_dict()
     if {k: v.shape for k, v in ends[0].items()} != {k: v.shape for k, v in ends[1].items()}:
         raise ValueError("Only networks of the same architecture lie on a line; these two have different parameters.")
     between, rows = copy.deepcopy(first), []
     for alpha in torch.linspace(0, 1, points).tolist():
-        mixed = {k: torch.lerp(a, b, alpha) if a.is_floating_point() else a for (k, a), b in
-                 zip(ends[0].items(), ends[1].values(), strict=True)}  # fmt: skip
+        mixed = {k: torch.lerp(a, ends[1][k], alpha) if a.is_floating_point() else a for k, a in ends[0].items()}
         between.load_state_dict(mixed)
         refresh_batchnorm_(between, dataset)
         loss, accuracy = measure(between, getattr(dataset, split)).tolist()
@@ -66,13 +66,15 @@ def refresh_batchnorm_(model: nn.Module, dataset: Dataset, batch_size: int = 500
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
-    kept = [(norm.momentum, model.training) for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
-    model.train()
-    for x in dataset.train.x.split(batch_size):
-        model(x)
-    for norm, (momentum, _) in zip(norms, kept, strict=True):
-        norm.momentum = momentum
-    model.train(kept[0][1])
+    momenta = [norm.momentum for norm in norms]
+    with evaluation_mode(model):  # dropout rests; only the norms listen
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over all batches
+            norm.train()
+        for x in dataset.train.x.split(min(batch_size, len(dataset.train))):
+            if len(x) > 1:
+                model(x)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.eval()
+            norm.momentum = momentum

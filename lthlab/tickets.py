@@ -28,10 +28,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Ticket:
-    """All levels of one IMP run, level 0 being the dense network, and the snapshot they rewind to."""
+    """All levels of one IMP run (0 is dense), the snapshot they rewind to, and the network as trained last."""
 
     start: Snapshot
     levels: list[Level]
+    model: nn.Module
 
     @property
     def masks(self) -> Masks:
@@ -72,33 +73,41 @@ def find_ticket(
     Train; drop the weights with the lowest score, at the recipe's rates; put the survivors back to
     their values at step `rewind_to` (0 is the initialisation); repeat, `levels` times or until at
     most `density` (a fraction) is left. Every level trains with the same `seed`, hence the same
-    order of examples. The model ends as trained at the last level. `snapshots`, `evaluate_every` and
-    `evaluate_at` are handed to `train` at every level.
+    order of examples. The given model stays as it is; the network as trained at the last level is
+    the ticket's `model`. `snapshots`, `evaluate_every` and `evaluate_at` are handed to `train` at every level.
 
     Frankle & Carbin 2019, section 2 and appendix B, strategy 1; rewinding to k > 0: Frankle et al. 2020, section 3.
     Raises ValueError unless exactly one of levels and density is given and possible.
     """
-    evaluate_at, snapshots = tuple(evaluate_at), tuple(snapshots)
     masks = full_masks(model)
     rates = pruning_rates(masks, recipe)
     last = count_levels(masks, recipe, levels, density)
     k = count_steps(rewind_to, recipe.steps_per_epoch(dataset))
     if k >= recipe.steps(dataset):
         raise ValueError(f"Rewinding to step {k} leaves nothing to train: training ends at {recipe.steps(dataset)}.")
-    start, done = None, []
+    per_epoch = recipe.steps_per_epoch(dataset)  # read once: they may be iterators, and serve every level
+    snapshots, evaluate_at = ([count_steps(d, per_epoch) for d in asked] for asked in (snapshots, evaluate_at))
+    model, start, done = copy.deepcopy(model), None, []  # so that the same cell, run twice, does the same
     with tqdm(total=last + 1, desc="levels", unit="level", disable=not progress, leave=False) as bar:
         for number in range(last + 1):
             history = train(
-                model, dataset, recipe, masks, seed=seed, start=start, snapshots=[*snapshots, *([] if start else [k])],
-                evaluate_every=evaluate_every, evaluate_at=evaluate_at,
+                model,
+                dataset,
+                recipe,
+                masks,
+                seed=seed,
+                start=start,
+                snapshots=[step for step in snapshots if step >= k] if start else [*snapshots, k],
+                evaluate_every=evaluate_every,
+                evaluate_at=evaluate_at,
                 progress=f"level {number}" if progress else False,
-            )  # fmt: skip
+            )
             start = start or history.snapshots[k]
             done.append(Level(number, _density(masks), masks, history))
             if number < last:
                 masks = prune(score(model), masks, rates, recipe.scope)
             bar.update()
-    return Ticket(start, done)
+    return Ticket(start, done, model)
 
 
 def rewind(model: nn.Module, start: Snapshot, masks: Masks) -> nn.Module:
@@ -138,7 +147,7 @@ def count_levels(masks: Masks, recipe: Recipe, levels: int | None = None, densit
     if recipe.scope == "global":
         sizes, rates = {"all": sum(sizes.values())}, {"all": rates}
     kept = dict(sizes)
-    while sum(kept.values()) > density * sum(sizes.values()):
+    while sum(kept.values()) / sum(sizes.values()) > density:  # the quotient that `density` reports
         after = {name: n - round(rates[name] * n) for name, n in kept.items()}
         if after == kept:
             raise ValueError(f"At these rates pruning stops at density {sum(kept.values()) / sum(sizes.values()):.4f}.")

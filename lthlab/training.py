@@ -1,6 +1,7 @@
 """The one training loop of the project, the recipes it follows and the history it returns."""
 
 import math
+import numbers
 import re
 import time
 import warnings
@@ -13,12 +14,22 @@ from torch import nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from lthlab._common import make_generator, unknown_name
+from lthlab._common import evaluation_mode, make_generator, unknown_name
 from lthlab.data import Dataset, Split
 from lthlab.masks import Masks, mask_applier
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("constant", "cosine", "drops")
+
+
+def count_steps(duration: str | int, steps_per_epoch: int) -> int:
+    """Iterations in a duration: 500, "500it", "2ep" or "2ep50it". ValueError for anything else."""
+    if isinstance(duration, numbers.Integral) and duration >= 0:
+        return int(duration)
+    match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", str(duration))
+    if not duration or not match:
+        raise ValueError(f'A duration reads "10ep", "500it", "2ep50it" or is a number of iterations; got {duration!r}.')
+    return int(match[1] or 0) * steps_per_epoch + int(match[2] or 0)
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,14 @@ class Recipe:
             raise unknown_name("schedule", self.schedule, list(SCHEDULES))
         if self.lr <= 0 or self.batch_size < 1:
             raise ValueError(f"lr and batch_size must be positive; got {self.lr} and {self.batch_size}.")
+        if self.scope not in ("layer", "global"):
+            raise unknown_name("scope", self.scope, ["layer", "global"])
+        expected = {"all"} if self.scope == "global" else {"fc", "conv", "output"}
+        if not self.fractions.keys() <= expected or (self.scope == "global" and not self.fractions):
+            raise ValueError(f"fractions for scope {self.scope!r} are given for {', '.join(sorted(expected))}; "
+                             f"got {', '.join(self.fractions)}.")  # fmt: skip
+        count_steps(self.duration, 1)
+        object.__setattr__(self, "fractions", dict(self.fractions))  # no two recipes share one dict
 
     def steps(self, dataset: Dataset) -> int:
         """The length of training in iterations on this data set."""
@@ -106,16 +125,6 @@ def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
     return recipe
 
 
-def count_steps(duration: str | int, steps_per_epoch: int) -> int:
-    """Iterations in a duration: 500, "500it", "2ep" or "2ep50it". ValueError for anything else."""
-    if isinstance(duration, int) and duration >= 0:
-        return duration
-    match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", str(duration))
-    if not duration or not match:
-        raise ValueError(f'A duration reads "10ep", "500it", "2ep50it" or is a number of iterations; got {duration!r}.')
-    return int(match[1] or 0) * steps_per_epoch + int(match[2] or 0)
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """A copy of all that a training needs to go on from `step`: weights, buffers and optimiser state."""
@@ -130,9 +139,11 @@ class Snapshot:
 
     def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Copy the values back; the snapshot itself is never handed out, so training cannot change it."""
-        model.load_state_dict(_copy(self.model))
-        if optimizer is not None:
-            optimizer.load_state_dict(_copy(self.optimizer))
+        model.load_state_dict(self.model)  # copies
+        if optimizer is not None:  # the state of the snapshot, the settings of this recipe
+            pairs = zip(optimizer.state_dict()["param_groups"], self.optimizer["param_groups"], strict=True)
+            groups = [own | {"lr": saved["lr"]} for own, saved in pairs]
+            optimizer.load_state_dict({"state": _copy(self.optimizer["state"]), "param_groups": groups})
 
 
 @dataclass(frozen=True)
@@ -180,24 +191,29 @@ def train(
 
     Raises ValueError for masks of another model or durations outside the training.
     """
+    _check_devices(model, dataset)
     per_epoch, total = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     first = start.step if start else 0
     period = max(1, count_steps(evaluate_every, per_epoch))
     stops = {first, total} | {count_steps(d, per_epoch) for d in evaluate_at}
     keep_at = {count_steps(d, per_epoch) for d in snapshots}
-    if outside := sorted(step for step in stops | keep_at if step > total or step < first and step in keep_at):
+    if outside := sorted(step for step in stops | keep_at if step > total or (step < first and step in keep_at)):
         raise ValueError(f"This training runs from step {first} to {total}; step {outside[0]} is not part of it.")
 
     optimizer = make_optimizer(model, recipe)
     if start:
         start.restore_(model, optimizer)
-    keep_pruned_at_zero = mask_applier(model, masks) if masks else (lambda: None)
+    keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)
     keep_pruned_at_zero()
 
     began, kept, measured = time.perf_counter(), {}, []
     losses = torch.zeros(total - first, device=dataset.device)  # read once, at the end
     label = progress if isinstance(progress, str) else "training"
-    with tqdm(total=total - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar:
+    noise, base = noise_generator(dataset.device), make_generator(seed, "noise").initial_seed()
+    with (
+        torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []),
+        tqdm(total=total - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
+    ):
         for step in range(first, total + 1):
             if step % period == 0 or step in stops:
                 measured.append((step, measure(model, dataset.validation)))
@@ -213,6 +229,7 @@ def train(
             x, y = dataset.train.x.index_select(0, chosen), dataset.train.y.index_select(0, chosen)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(step, total)
+            noise.manual_seed(base ^ step)  # dropout's: of seed and step alone, so a snapshot need not hold it
             optimizer.zero_grad()
             loss = F.cross_entropy(model(x), y)
             loss.backward()
@@ -231,21 +248,27 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return OPTIMIZERS[recipe.optimizer](model.parameters(), **options)
 
 
+def noise_generator(device: torch.device) -> torch.Generator:
+    """The generator that layers like Dropout draw from on a device."""
+    if device.type != "cuda":
+        return torch.default_generator
+    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+
+
 def example_order(dataset: Dataset, seed: int, epoch: int) -> torch.Tensor:
     """The order of the training examples in one epoch; drawn on the CPU, so every device sees the same."""
     generator = make_generator(seed, "data order", epoch)
     return torch.randperm(len(dataset.train), generator=generator).to(dataset.device)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def measure(model: nn.Module, split: Split, batch_size: int = 500) -> torch.Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, still on the device (no waiting)."""
-    training, sums = model.training, torch.zeros(2, device=split.x.device)
-    model.eval()
-    for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
-        logits = model(x)
-        sums += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
-    model.train(training)
+    sums = torch.zeros(2, device=split.x.device)
+    with evaluation_mode(model):
+        for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
+            logits = model(x)
+            sums += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
     return sums / len(split)
 
 
@@ -253,6 +276,13 @@ def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
     """Mean loss and accuracy (a fraction) of `model` over every example of a split."""
     loss, accuracy = measure(model, split).tolist()
     return {"loss": loss, "accuracy": accuracy}
+
+
+def _check_devices(model: nn.Module, dataset: Dataset) -> None:
+    devices = {p.device for p in model.parameters()}
+    if devices != {dataset.device}:
+        raise ValueError(f"The model is on {', '.join(sorted(map(str, devices)))}, the data on {dataset.device}. "
+                         f'Bring them together: model.to("{dataset.device}").')  # fmt: skip
 
 
 def _table(measured: list, losses: torch.Tensor, first: int, per_epoch: int) -> pd.DataFrame:

@@ -150,8 +150,11 @@ def other_model(masks):
     ("change", "said"),
     [
         (other_model, "another model"),
-        (lambda masks: {name: masks[name] for name in ("fc1.weight", "out.weight")}, "the masks do not"),
-        (lambda masks: masks | {"fc9.weight": masks["fc1.weight"]}, "the model do not"),
+        (
+            lambda masks: {name: masks[name] for name in ("fc1.weight", "out.weight")},
+            r"for fc1.weight, out.weight; the model has",
+        ),
+        (lambda masks: masks | {"fc9.weight": masks["fc1.weight"]}, r"fc9.weight; the model has"),
         (
             lambda masks: masks | {"fc1.weight": masks["fc1.weight"].T},
             r"shape \(8, 16\); got torch.bool of shape \(16, 8\)",
@@ -340,3 +343,10 @@ def test_saving_again_replaces_the_file(tmp_path, model):
     save_masks(random_masks(model), path)
     save_masks(full_masks(model), path)
     assert same_masks(load_masks(path), full_masks(model))
+
+
+def test_saved_masks_come_back_in_their_order(tmp_path):
+    """The last mask is the output's; safetensors sorts names, and 'classifier' comes before 'features'."""
+    masks = {name: torch.ones(3, 2, dtype=torch.bool) for name in ("features.0.weight", "block.weight", "a.weight")}
+    save_masks(masks, tmp_path / "masks.safetensors")
+    assert list(load_masks(tmp_path / "masks.safetensors")) == list(masks)

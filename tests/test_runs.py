@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,7 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 
-from lthlab import ARMS, Recipe, build_model, count_kept, load_dataset, run_experiment
+from lthlab import ARMS, Recipe, build_model, count_kept, find_ticket, initialize_, load_dataset, run_experiment
 from lthlab._common import _digest, load_tensors
 from lthlab.arms import CHAINS, Run
 from lthlab.experiments import COLUMNS
@@ -345,3 +346,43 @@ def test_wrong_requests_are_one_clear_error(wrong, message):
 
 def test_everything_is_a_dataframe(finished):
     assert isinstance(finished[0], pd.DataFrame) and len(finished[0]) > 100
+
+
+def test_other_labels_and_another_network_are_another_run(tmp_path):
+    data = load_dataset("fashion-mini")
+    settings = {"recipe": RECIPE, "arms": ["dense"], "seeds": [0], "levels": 1, "n_jobs": 1, "progress": False}
+    swapped = replace(data, train=replace(data.train, y=data.train.y.roll(1)))
+    tables = [run_experiment("mlp-6", which, folder=tmp_path, **settings) for which in (data, swapped)]
+    assert not tables[0].equals(tables[1])
+    for hidden in ("mlp-6", "mlp-7"):
+        run_experiment(
+            lambda dataset, seed, name=hidden: build_model(name, dataset, seed), data, folder=tmp_path, **settings
+        )
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+class Unsorted(torch.nn.Sequential):
+    """Its output layer comes first in the alphabet."""
+
+    def __init__(self):
+        super().__init__()
+        self.flatten, self.features, self.classifier = (
+            torch.nn.Flatten(),
+            torch.nn.Linear(784, 12),
+            torch.nn.Linear(12, 10),
+        )
+
+
+def unsorted_network(dataset, seed):
+    return initialize_(Unsorted(), seed)
+
+
+def test_the_same_masks_as_find_ticket(tmp_path):
+    data = load_dataset("fashion-mini")
+    run_experiment(unsorted_network, data, RECIPE, arms=["ticket"], seeds=[0], levels=2, folder=tmp_path, n_jobs=1,
+                   progress=False)  # fmt: skip
+    found = find_ticket(unsorted_network(data, 0), data, RECIPE, levels=2, seed=0)
+    run = Run(unsorted_network, data, RECIPE, 0, "1ep", (), tmp_path)
+    for level in (1, 2):
+        masks = run.masks("ticket", 0, level)
+        assert all(masks[name].equal(mask) for name, mask in found.levels[level].masks.items())

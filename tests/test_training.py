@@ -615,3 +615,43 @@ def test_recipes_of_our_own_networks(mnist1d):
 def test_networks_without_a_recipe_are_refused():
     with pytest.raises(ValueError, match=r"Unknown recipe 'resnet-32'\. Did you mean 'resnet-20'.*Or make a Recipe"):
         recipe_for("resnet-32", "cifar10")
+
+
+class Dropping(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+
+
+def test_dropout_follows_the_seed_and_a_resumed_training_drops_the_same(tiny):
+    torch.manual_seed(5)
+    model = Dropping()
+    runs = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        runs.append((copy.deepcopy(model), torch.get_rng_state()))
+        train(runs[-1][0], tiny, ADAM, seed=3)
+        assert torch.equal(torch.get_rng_state(), runs[-1][1]), "training moved the global generator"
+    assert states_equal(runs[0][0].state_dict(), runs[1][0].state_dict())
+    middle = train(copy.deepcopy(model), tiny, ADAM, seed=3, snapshots=[7]).snapshots[7]
+    resumed = copy.deepcopy(model)
+    train(resumed, tiny, ADAM, seed=3, start=middle)
+    assert states_equal(resumed.state_dict(), runs[0][0].state_dict())
+
+
+def test_a_snapshot_does_not_bring_its_recipe_along(tiny):
+    model = build_model("mlp-8", tiny)
+    middle = train(copy.deepcopy(model), tiny, ADAM, snapshots=[5]).snapshots[5]
+    plain, decayed = copy.deepcopy(model), copy.deepcopy(model)
+    train(plain, tiny, ADAM, start=middle)
+    train(decayed, tiny, replace(ADAM, weight_decay=0.1), start=middle)
+    assert not states_equal(plain.state_dict(), decayed.state_dict())
+
+
+def test_empty_masks_are_refused_not_ignored(tiny):
+    with pytest.raises(ValueError, match="another model"):
+        train(build_model("mlp-8", tiny), tiny, ADAM, masks={})
+
+
+def test_model_and_data_on_two_devices_are_one_clear_error(tiny):
+    with pytest.raises(ValueError, match="The model is on meta, the data on cpu"):
+        train(build_model("mlp-8", tiny).to("meta"), tiny, ADAM)
