@@ -179,6 +179,22 @@ def test_initialize_works_on_any_module_that_follows_pytorchs_convention():
     assert float(first[0].weight.detach().abs().max()) <= 1 / math.sqrt(6), "Conv1d's own uniform distribution"
 
 
+def test_a_modules_own_reset_parameters_has_the_last_word_over_its_children():
+    class Zeroed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+
+        def reset_parameters(self):
+            nn.init.zeros_(self.second.weight)
+
+    model = Zeroed()
+    before = model.first.weight.detach().clone()
+    initialize_(model, 0)
+    assert not model.second.weight.any()
+    assert not (model.first.weight == before).any(), "a child that its parent forgets is drawn anew"
+
+
 def test_initialize_refuses_parameters_that_nothing_would_redraw():
     class Scaled(nn.Module):
         def __init__(self):
@@ -203,7 +219,21 @@ def test_unknown_network_gets_the_nearest_match_and_the_known_names(given, meant
 
 
 @pytest.mark.parametrize(
-    "name", ["", "lenet", "mlp-", "mlp-0", "mlp-08", "mlp-8-", "conv-3", "conv-8", "resnet1d-0", "vgg-19", "mlp-8\n"]
+    "name",
+    [
+        "",
+        "lenet",
+        "lenet-5",
+        "mlp-",
+        "mlp-0",
+        "mlp-08",
+        "mlp-8-",
+        "conv-3",
+        "conv-8",
+        "resnet1d-0",
+        "vgg-19",
+        "mlp-8\n",
+    ],
 )
 def test_names_that_are_almost_right_are_refused(name, cifar_shaped):
     with pytest.raises(ValueError, match="Unknown network"):

@@ -357,6 +357,15 @@ def test_obd_draws_its_examples_by_seed(tiny):
     assert not torch.allclose(first, other)
 
 
+def test_obd_puts_every_module_back_into_its_mode_even_after_an_error(tiny):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)).train()
+    model[2].eval()
+    obd(model, tiny.train, samples=5)
+    with pytest.raises(RuntimeError):
+        obd(model, Split(torch.zeros(5, 3), torch.zeros(5, dtype=torch.long)))
+    assert [module.training for module in model] == [True, True, False, True]
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_obd_scores_in_evaluation_mode_and_leaves_the_model_as_it_was(training, tiny_signals):
     model = build_model("resnet1d-2", tiny_signals)
@@ -366,7 +375,7 @@ def test_obd_scores_in_evaluation_mode_and_leaves_the_model_as_it_was(training, 
     gradients = {name: p.grad.clone() for name, p in model.named_parameters()}
     random_state = torch.get_rng_state()
     scores = obd(model, tiny_signals.train, samples=20)
-    assert model.training is training
+    assert {module.training for module in model.modules()} == {training}
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(torch.equal(p.grad, gradients[name]) and p.requires_grad for name, p in model.named_parameters())
     assert torch.equal(torch.get_rng_state(), random_state)

@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -355,9 +356,8 @@ def test_other_labels_and_another_network_are_another_run(tmp_path):
     tables = [run_experiment("mlp-6", which, folder=tmp_path, **settings) for which in (data, swapped)]
     assert not tables[0].equals(tables[1])
     for hidden in ("mlp-6", "mlp-7"):
-        run_experiment(
-            lambda dataset, seed, name=hidden: build_model(name, dataset, seed), data, folder=tmp_path, **settings
-        )
+        network = partial(build_model, hidden)  # a partial function has no name
+        run_experiment(network, data, folder=tmp_path, **settings)
     assert len(list(tmp_path.iterdir())) == 4
 
 

@@ -229,10 +229,10 @@ def test_the_same_call_twice_gives_the_same_bits(case):
     for seed in (3, 3, 4):
         torch.manual_seed(len(found))
         model = build_model(name, dataset, seed=1)
-        found.append((find_ticket(model, dataset, recipe, levels=2, rewind_to=3, seed=seed), model.state_dict()))
-    (first, first_state), (again, again_state), (other, _) = found
+        found.append(find_ticket(model, dataset, recipe, levels=2, rewind_to=3, seed=seed))
+    first, again, other = found
     assert states_equal(first.masks, again.masks)
-    assert states_equal(first_state, again_state)
+    assert states_equal(first.model.state_dict(), again.model.state_dict())
     assert first.table().equals(again.table())
     assert not states_equal(first.masks, other.masks)
 
@@ -333,8 +333,8 @@ def test_evaluation_steps_reach_every_level(tiny):
 
 def test_snapshots_are_kept_at_every_level(tiny):
     model = build_model("mlp-8-6", tiny)
-    ticket = find_ticket(model, tiny, ADAM, levels=2, rewind_to=2, snapshots=["1ep", 10])
-    assert [sorted(level.history.snapshots) for level in ticket.levels] == [[2, 5, 10], [5, 10], [5, 10]]
+    ticket = find_ticket(model, tiny, ADAM, levels=2, rewind_to=2, snapshots=[1, "1ep", 10])
+    assert [sorted(level.history.snapshots) for level in ticket.levels] == [[1, 2, 5, 10], [5, 10], [5, 10]]
     assert ticket.start is ticket.levels[0].history.snapshots[2]
     assert states_equal(ticket.levels[2].history.snapshots[10].model, dict(ticket.model.state_dict()))
 
@@ -350,11 +350,11 @@ def test_steps_that_can_be_read_only_once_reach_every_level(tiny):
 
 def test_progress_names_the_levels_and_changes_nothing(tiny, capsys):
     quiet, shown = (build_model("mlp-8-6", tiny) for _ in range(2))
-    find_ticket(quiet, tiny, ADAM, levels=2)
+    expected = find_ticket(quiet, tiny, ADAM, levels=2)
     assert capsys.readouterr().err == ""
-    find_ticket(shown, tiny, ADAM, levels=2, progress=True)
+    found = find_ticket(shown, tiny, ADAM, levels=2, progress=True)
     assert "level 2" in capsys.readouterr().err
-    assert states_equal(quiet.state_dict(), shown.state_dict())
+    assert states_equal(found.model.state_dict(), expected.model.state_dict())
 
 
 def test_the_table_holds_every_measurement_of_every_level(tiny):
@@ -415,10 +415,10 @@ def test_reinitialising_keeps_the_masks_and_changes_every_kept_weight(case):
     model = build_model(name, dataset, seed=1)
     initial = copy.deepcopy(model.state_dict())
     ticket = find_ticket(model, dataset, recipe, levels=3)
-    trained = copy.deepcopy(model.state_dict())
-    control = reinitialize(model, ticket.masks, seed=50)
-    assert control is not model
-    assert states_equal(model.state_dict(), trained)
+    trained = copy.deepcopy(ticket.model.state_dict())
+    control = reinitialize(ticket.model, ticket.masks, seed=50)
+    assert control is not ticket.model
+    assert states_equal(ticket.model.state_dict(), trained)
     for layer, weight in prunable_weights(control).items():
         mask = ticket.masks[layer]
         assert torch.equal(weight != 0, mask), "the control has the ticket's mask, not one of its own"

@@ -5,6 +5,7 @@ import math
 import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -302,6 +303,14 @@ def test_a_training_resumed_at_step_k_reproduces_the_uninterrupted_one_bit_for_b
     assert rest.table.equals(expected.reset_index(drop=True))
 
 
+def test_dropout_drops_other_units_at_every_step(tiny):
+    seen, model = [], nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 4))
+    model[1].register_forward_hook(lambda module, _, out: seen.append(out == 0) if module.training else None)
+    train(initialize_(model, seed=0), tiny, SGD)
+    assert len(seen) == 13
+    assert not any(torch.equal(one, other) for one, other in zip(seen, seen[1:], strict=False))
+
+
 def test_training_changes_neither_its_snapshots_nor_the_one_it_starts_from(tiny_signals):
     model = build_model("resnet1d-4", tiny_signals)
     initial = copy.deepcopy(model.state_dict())
@@ -453,6 +462,13 @@ def test_evaluation_uses_running_statistics_and_leaves_the_model_as_it_was(train
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
+def test_evaluation_leaves_a_frozen_norm_frozen(tiny):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)).train()
+    model[2].eval()
+    evaluate(model, tiny.validation)
+    assert [module.training for module in model] == [True, True, False, True]
+
+
 def test_a_model_trained_after_an_evaluation_in_evaluation_mode_trains_in_training_mode(tiny_signals):
     model = build_model("resnet1d-2", tiny_signals).eval()
     train(model, tiny_signals, SGD, evaluate_every=1)
@@ -530,7 +546,17 @@ def test_learning_rates_follow_the_schedule():
 
 @pytest.mark.parametrize(
     ("duration", "steps"),
-    [(0, 0), (500, 500), ("0it", 0), ("500it", 500), ("2ep", 20), ("2ep50it", 70), ("0ep3it", 3), ("012ep", 120)],
+    [
+        (0, 0),
+        (500, 500),
+        (np.int64(7), 7),
+        ("0it", 0),
+        ("500it", 500),
+        ("2ep", 20),
+        ("2ep50it", 70),
+        ("0ep3it", 3),
+        ("012ep", 120),
+    ],
 )
 def test_durations_in_epochs_and_iterations(duration, steps):
     assert count_steps(duration, 10) == steps
@@ -567,11 +593,24 @@ def test_epochs_have_full_batches_only(tiny, fashion_mini):
         ({"lr": 0}, "must be positive"),
         ({"lr": -1e-3}, "must be positive"),
         ({"batch_size": 0}, "must be positive"),
+        ({"scope": "globl"}, "Unknown scope 'globl'. Did you mean 'global'"),
+        ({"scope": "global"}, "fractions for scope 'global' are given for all; got fc, conv, output"),
+        ({"scope": "global", "fractions": {}}, "fractions for scope 'global'"),
+        ({"fractions": {"all": 0.2}}, "fractions for scope 'layer' are given for conv, fc, output; got all"),
+        ({"duration": "10 epochs"}, "A duration reads"),
     ],
 )
 def test_impossible_recipes_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         Recipe(**changes)
+
+
+def test_recipes_share_no_fractions():
+    fractions = {"fc": 0.3}
+    first, second = Recipe(fractions=fractions), Recipe(fractions=fractions)
+    first.fractions["fc"] = 0.9
+    assert second.fractions == fractions == {"fc": 0.3}
+    assert replace(second, lr=1).fractions is not second.fractions
 
 
 @pytest.mark.parametrize(
@@ -619,7 +658,7 @@ def test_networks_without_a_recipe_are_refused():
 
 class Dropping(nn.Sequential):
     def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3))
+        super().__init__(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4))
 
 
 def test_dropout_follows_the_seed_and_a_resumed_training_drops_the_same(tiny):
