@@ -104,7 +104,7 @@ def weight_histogram(weights: torch.Tensor, cut: float | None = None, ax: Axes |
     """How the values of a weight matrix are spread; the shaded middle is what a magnitude `cut` would drop."""
     ax = ax or plt.subplots()[1]
     values = weights.detach().flatten().cpu().numpy()
-    sns.histplot(x=values, bins=100, element="step", ax=ax, **{"color": ARM_COLORS["dense"]} | options)
+    sns.histplot(x=values, element="step", ax=ax, **{"bins": 100, "color": ARM_COLORS["dense"]} | options)
     if cut is not None:
         ax.axvspan(-cut, cut, color=ARM_COLORS["reinitialised"], alpha=0.25, label=f"below {cut:.3f}: pruned")
         ax.legend()
