@@ -1,5 +1,6 @@
 """What a network and its training cost: weights, FLOPs, bytes, and energy and CO2e under stated assumptions."""
 
+import contextlib
 from dataclasses import dataclass
 
 import torch
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab.data import Dataset
-from lthlab.masks import Masks, count_kept, density, prunable_weights
+from lthlab.masks import PRUNABLE, Masks, check_masks, count_kept, density, prunable_weights
 from lthlab.training import Recipe
 
 
@@ -79,6 +80,7 @@ def parameters(model: nn.Module, masks: Masks | None = None) -> Parameters:
     total = sum(p.numel() for p in model.parameters())
     prunable = sum(w.numel() for w in prunable_weights(model).values())
     if masks is not None:
+        check_masks(model, masks)
         return Parameters(total, prunable, total - prunable + count_kept(masks))
     return Parameters(total, prunable, sum(int(p.count_nonzero()) for p in model.parameters()))
 
@@ -107,7 +109,7 @@ def training_memory(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Memor
         return tensor
 
     x, y = dataset.train.x[: recipe.batch_size].clone(), dataset.train.y[: recipe.batch_size].clone()
-    with _buffers_untouched(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with _left_as_it_was(model), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         F.cross_entropy(model(x), y)
     return Memory(weights, weights, copies * weights, sum(saved.values()))
 
@@ -125,49 +127,44 @@ def storage_bytes(masks: Masks, element_size: int = 4) -> dict[str, int]:
 
 def _count(model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, backward: bool) -> Flops:
     x, y = dataset.train.x[:batch], dataset.train.y[:batch]
-    layers = {name.removesuffix("weight").removesuffix("."): name for name in masks or {}}
-    needs_input_gradient, hooks = {}, []
-    for layer in layers:
+    if masks is not None:
+        check_masks(model, masks)
+    names, skipped = {id(weight): name for name, weight in prunable_weights(model).items()}, 0.0
 
-        def note(module, inputs, layer=layer):
-            needs_input_gradient[layer] = inputs[0].requires_grad
+    def skip(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        # One product forward; backward one for the weights and one for the input, unless nobody asks for them.
+        nonlocal skipped
+        products = 1 + backward * (layer.weight.requires_grad + inputs[0].requires_grad)
+        name = names[id(layer.weight)]
+        pruned = 0 if masks is None else 1 - density({name: masks[name]})
+        skipped += pruned * products * 2 * output.numel() * layer.weight[0].numel()
 
-        hooks.append(model.get_submodule(layer).register_forward_pre_hook(note))
-    gradients = {name: p.grad for name, p in model.named_parameters()}
-    model.zero_grad()
-    with _buffers_untouched(model):
-        model.train(backward)
-        with FlopCounterMode(display=False) as forward:
+    layers = [m for m in model.modules() if isinstance(m, PRUNABLE)]
+    hooks = [layer.register_forward_hook(skip) for layer in layers]
+    try:
+        with _left_as_it_was(model), FlopCounterMode(display=False) as counter:
+            model.train(backward)
             loss = F.cross_entropy(model(x), y)
-        with FlopCounterMode(display=False) as back:
             if backward:
-                loss.backward()
-    for hook in hooks:
-        hook.remove()
-    for name, p in model.named_parameters():  # counting leaves no gradients behind
-        p.grad = gradients[name]
-    total, skipped = forward.get_total_flops() + back.get_total_flops(), 0.0
-    for layer, name in layers.items():
-        # One product forward; backward one for the weights, and one for the input unless it is data.
-        products = 1 + (1 + needs_input_gradient[layer]) * backward
-        path = f"{type(model).__name__}.{layer}" if layer else type(model).__name__
-        count = sum(forward.get_flop_counts()[path].values())
-        skipped += (1 - density({name: masks[name]})) * count * products
+                trained = [p for p in model.parameters() if p.requires_grad]
+                torch.autograd.grad(loss, trained, allow_unused=True)  # leaves every p.grad alone
+    finally:
+        for hook in hooks:
+            hook.remove()
+    total = counter.get_total_flops()
     return Flops(total, round(total - skipped))
 
 
-class _buffers_untouched:
-    """Put running statistics of norms and modes of modules back after a pass that was only counted."""
-
-    def __init__(self, model: nn.Module):
-        self.model = model
-
-    def __enter__(self):
-        self.before = {name: b.clone() for name, b in self.model.named_buffers()}
-        self.modes = {module: module.training for module in self.model.modules()}
-
-    def __exit__(self, *_):
-        for name, b in self.model.named_buffers():
-            b.copy_(self.before[name])
-        for module, training in self.modes.items():
+@contextlib.contextmanager
+def _left_as_it_was(model: nn.Module):
+    """Put buffers, modes and the random state back after a pass that was only counted."""
+    buffers = {name: b.clone() for name, b in model.named_buffers()}
+    modes = {module: module.training for module in model.modules()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for name, b in model.named_buffers():
+            b.copy_(buffers[name])
+        for module, training in modes.items():
             module.training = training

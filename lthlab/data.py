@@ -2,7 +2,6 @@
 
 import os
 import random
-import shutil
 import tempfile
 from dataclasses import dataclass, replace
 from importlib import resources
@@ -114,10 +113,12 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
     """
     x, x_test = (torch.as_tensor(np.asarray(part)) for part in (x, x_test))
     y, y_test = (torch.as_tensor(np.asarray(part)).long() for part in (y, y_test))
-    if len(x) != len(y) or len(x_test) != len(y_test) or not 0 < held_out < len(x):
+    fits = len(x) == len(y) and len(x_test) == len(y_test) > 0 and x.shape[1:] == x_test.shape[1:]
+    if not fits or not 0 < held_out < len(x):
         raise ValueError(
             f"Inputs and labels must pair up and leave training data: got {len(x)} inputs with {len(y)} labels, "
-            f"{len(x_test)} test inputs with {len(y_test)} labels, {held_out} held out for validation."
+            f"{len(x_test)} test inputs with {len(y_test)} labels, {held_out} held out for validation; "
+            f"shapes {tuple(x.shape[1:])} and, for testing, {tuple(x_test.shape[1:])}."
         )
     for labels in (y, y_test):
         _check_labels(labels, len(classes))
@@ -154,10 +155,12 @@ def _generate_mnist1d():
     args.num_samples, args.train_split = 12_000, 10 / 12
     # The generator seeds Python's, NumPy's and torch's global state; a loader must leave them alone.
     states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
-        arrays = mnist1d.data.make_dataset(args)
-    random.setstate(states[0])
-    np.random.set_state(states[1])
+    try:
+        with torch.random.fork_rng(devices=[]):
+            arrays = mnist1d.data.make_dataset(args)
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
     return arrays["x"][:, None].astype("f4"), arrays["y"], arrays["x_test"][:, None].astype("f4"), arrays["y_test"]
 
 
@@ -175,7 +178,7 @@ def _full_dataset(name: str, root: Path):
         try:
             with tempfile.TemporaryDirectory(dir=root) as aside:
                 loader(aside, train=True, download=True)
-                shutil.move(Path(aside) / folder, root / folder)
+                os.replace(Path(aside) / folder, root / folder)
         except Exception as error:  # whatever a broken connection or a broken archive can raise
             reason = " ".join(str(error).split())
             raise OSError(

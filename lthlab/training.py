@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from lthlab._common import evaluation_mode, make_generator, unknown_name
 from lthlab.data import Dataset, Split
-from lthlab.masks import Masks, mask_applier
+from lthlab.masks import Masks, check_masks, mask_applier
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("constant", "cosine", "drops")
@@ -59,14 +59,18 @@ class Recipe:
             raise unknown_name("optimizer", self.optimizer, list(OPTIMIZERS))
         if self.schedule not in SCHEDULES:
             raise unknown_name("schedule", self.schedule, list(SCHEDULES))
-        if self.lr <= 0 or self.batch_size < 1:
+        if not (0 < self.lr < math.inf) or self.batch_size < 1:
             raise ValueError(f"lr and batch_size must be positive; got {self.lr} and {self.batch_size}.")
+        if min(self.momentum, self.weight_decay, self.warmup) < 0 or (self.milestones and self.schedule != "drops"):
+            raise ValueError("momentum, weight_decay and warmup are 0 or more; milestones belong to schedule 'drops'.")
         if self.scope not in ("layer", "global"):
             raise unknown_name("scope", self.scope, ["layer", "global"])
         expected = {"all"} if self.scope == "global" else {"fc", "conv", "output"}
         if not self.fractions.keys() <= expected or (self.scope == "global" and not self.fractions):
             raise ValueError(f"fractions for scope {self.scope!r} are given for {', '.join(sorted(expected))}; "
                              f"got {', '.join(self.fractions)}.")  # fmt: skip
+        if not all(0 <= fraction <= 1 for fraction in self.fractions.values()):
+            raise ValueError(f"A fraction to prune lies between 0 and 1 (0.2 is 20 %); got {self.fractions}.")
         count_steps(self.duration, 1)
         object.__setattr__(self, "fractions", dict(self.fractions))  # no two recipes share one dict
 
@@ -86,7 +90,9 @@ class Recipe:
             return self.lr * (step + 1) / self.warmup
         if self.schedule == "cosine":
             return self.lr * (1 + math.cos(math.pi * step / total)) / 2
-        return self.lr * 0.1 ** sum(step >= milestone for milestone in self.milestones)
+        if self.schedule == "drops":
+            return self.lr * 0.1 ** sum(step >= milestone for milestone in self.milestones)
+        return self.lr
 
 
 # Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K: appendix I).
@@ -132,13 +138,18 @@ class Snapshot:
     step: int
     model: dict[str, torch.Tensor]
     optimizer: dict
+    kind: str = ""  # of the optimiser
 
     @classmethod
     def take(cls, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> "Snapshot":
-        return cls(step, *(_copy(part.state_dict()) for part in (model, optimizer)))
+        states = (_copy(part.state_dict()) for part in (model, optimizer))
+        return cls(step, *states, kind=type(optimizer).__name__)
 
     def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
         """Copy the values back; the snapshot itself is never handed out, so training cannot change it."""
+        if optimizer is not None and self.kind not in ("", type(optimizer).__name__) and self.optimizer["state"]:
+            raise ValueError(f"The snapshot was taken with {self.kind}, the recipe trains with "
+                             f"{type(optimizer).__name__}: their states do not fit each other.")  # fmt: skip
         model.load_state_dict(self.model)  # copies
         if optimizer is not None:  # the state of the snapshot, the settings of this recipe
             pairs = zip(optimizer.state_dict()["param_groups"], self.optimizer["param_groups"], strict=True)
@@ -192,9 +203,11 @@ def train(
     Raises ValueError for masks of another model or durations outside the training.
     """
     _check_devices(model, dataset)
+    if masks is not None:
+        check_masks(model, masks)  # before anything is changed
     per_epoch, total = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     first = start.step if start else 0
-    period = max(1, count_steps(evaluate_every, per_epoch))
+    period = count_steps(evaluate_every, per_epoch) or total + 1  # 0: only at the start and the end
     stops = {first, total} | {count_steps(d, per_epoch) for d in evaluate_at}
     keep_at = {count_steps(d, per_epoch) for d in snapshots}
     if outside := sorted(step for step in stops | keep_at if step > total or (step < first and step in keep_at)):

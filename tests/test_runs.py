@@ -4,7 +4,6 @@ import errno
 import multiprocessing
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -194,6 +193,9 @@ def test_damaged_file_is_named_and_computed_again(finished, tmp_path, harm):
     assert bits(tmp_path) == before
 
 
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork processes")
+
+
 def in_fork(target, *args):
     """Start a forked process (torch is loaded already) in a process group of its own."""
 
@@ -208,6 +210,7 @@ def in_fork(target, *args):
     return process
 
 
+@needs_fork
 def test_killed_at_random_points_it_ends_with_the_same_bits(finished, tmp_path):
     began = time.perf_counter()
     run(tmp_path / "whole")
@@ -232,6 +235,7 @@ def test_killed_at_random_points_it_ends_with_the_same_bits(finished, tmp_path):
     assert {name: left[name] for name in expected} == expected
 
 
+@needs_fork
 def test_two_processes_on_one_run_do_not_spoil_each_other(tmp_path):
     run(tmp_path / "alone")
     both = [in_fork(run, tmp_path / "shared") for _ in range(2)]
@@ -241,7 +245,10 @@ def test_two_processes_on_one_run_do_not_spoil_each_other(tmp_path):
     assert bits(tmp_path / "shared") == bits(tmp_path / "alone")
 
 
+@needs_fork
 def test_full_disk_is_one_clear_error_and_no_half_file(tmp_path):
+    import resource  # not on Windows
+
     def starve():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))

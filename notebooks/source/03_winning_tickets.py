@@ -354,9 +354,10 @@ print(
 )
 
 # %% [markdown]
-# *n = 5, paired; below zero is earlier than dense.* By this stricter measure the lead over the dense network is small,
-# and at the lowest density it is gone or reversed; over the reinitialised twin it is clear. Two measures of "fast", two
-# answers: a paper, or a notebook, should say which one it means.
+# *n = 5, paired; below zero is earlier than dense.* By this stricter measure look for intervals that exclude zero. Over
+# the *reinitialised* twin the ticket's lead is clear; over the *dense* network five seeds hardly show one, and at the
+# lowest density there is none to see. Two measures of "fast", two answers: a paper, or a notebook, should say which one
+# it means.
 
 # %% [markdown]
 # ## 8. Is it the values?
