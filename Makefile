@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB_ARGS ?=
 TEST_ARGS ?=
+# JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
+AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
 .PHONY: help lab test notebooks bench lint clean
@@ -22,7 +24,7 @@ $(READY): pyproject.toml requirements.txt
 	@touch $@
 
 lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser --port 8899" passes options on)
-	$(BIN)/jupyter lab $(LAB_ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_ARGS) notebooks/00_start_here.ipynb
 
 test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses)
 	$(BIN)/python -m pytest $(TEST_ARGS)
