@@ -48,6 +48,19 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             ]
 
 
+def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:
+    """Take over the outputs of a sound build with the same code, so that a mended sentence costs no run."""
+    if not built.exists():
+        return False
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, nbformat.read(built, as_version=4)))
+    numbers = [cell.execution_count for cell in old]
+    if [cell.source for cell in new] != [cell.source for cell in old] or numbers != list(range(1, len(old) + 1)):
+        return False
+    for cell, done in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    return True
+
+
 def publish_pictures(notebook: nbformat.NotebookNode, root: Path) -> None:
     """Write the pictures of cells tagged "picture:PATH" to PATH, for pages outside the notebooks."""
     for cell in notebook.cells:
@@ -90,11 +103,14 @@ def main() -> int:
             print(f"{built.name}: up to date")
             continue
         notebook = read_source(source)
-        seconds = execute(notebook)
-        tidy(notebook)
+        if not options.force and only_prose_changed(notebook, built):
+            done = "prose renewed, outputs kept"
+        else:
+            done = f"executed in {execute(notebook):.0f} s"
+            tidy(notebook)
         nbformat.write(notebook, built)
         publish_pictures(notebook, options.output.parent)
-        print(f"{built.name}: executed in {seconds:.0f} s")
+        print(f"{built.name}: {done}")
     return 0
 
 

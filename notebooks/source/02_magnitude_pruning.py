@@ -335,8 +335,8 @@ for arm in SCORES:
 
 # %% [markdown]
 # *n = 5, paired. Where no bar is seen in the picture, the interval is smaller than the dot.* Retraining repairs most of
-# the damage, whichever weights went, and the differences shrink to a fraction of what they were. Random is still
-# worst, and the choice of scope still shows. That plain magnitude is hard to beat after retraining has been
+# the damage, and the differences shrink to a fraction of what they were. Look where arms still fall short: for both
+# scores, pruning by layer ends below pruning globally. That plain magnitude is hard to beat after retraining has been
 # reported for much larger networks, too (Gale, Elsen and Hooker 2019).
 
 # %% [markdown]

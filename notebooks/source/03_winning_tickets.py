@@ -189,7 +189,7 @@ ticket = runs[0][2]
 print(f"{len(runs) * (len(ticket.levels) + len(CONTROLLED) + 2)} trainings in {time.perf_counter() - began:.0f} s")
 
 # %% [markdown]
-# From here on we only read this table: one row per measurement.
+# From here on we only read this table: one row per measurement. Two small helpers pick rows and draw them.
 
 # %%
 accuracy = table.query("split == 'validation' and metric == 'accuracy'")
@@ -354,12 +354,11 @@ print(
 )
 
 # %% [markdown]
-# *n = 5, paired; below zero is earlier than dense.* By this stricter measure look for intervals that exclude zero. Over
-# the *reinitialised* twin the ticket's lead is clear; over the *dense* network five seeds hardly show one, and at the
-# lowest density there is none to see. Two measures of "fast", two answers: a paper, or a notebook, should say which one
-# it means.
-
-# %% [markdown]
+# *n = 5, paired; below zero is earlier than dense.* By this stricter measure look for intervals that exclude zero. The
+# *reinitialised* network needs longer the sparser it is. The ticket is earlier than the *dense* network at moderate
+# densities at best, and at the lowest density no lead is to be seen (the paper, too, finds the advantage gone where
+# tickets get very small). Two measures of "fast", two answers: a paper, or a notebook, should say which one it means.
+#
 # ## 8. Is it the values?
 #
 # Part 2: *initialized such that*. The control keeps the mask and changes the values. Paired, at the three levels:
@@ -462,9 +461,8 @@ figure.tight_layout()
 # The paper (appendix F.1: Adam, MNIST, 50,000 steps) saw two humps in the second and the output layer but *not* in the
 # first, which kept its bell; with SGD (F.2) all layers had them. Perhaps our first layer, after 38 times fewer steps, has
 # not moved far from where it began. That is a guess, and one you can test.
-
-# %% [markdown]
-# Where are they?
+#
+# And where are the survivors?
 
 # %%
 mask = ticket.masks["fc1.weight"]
@@ -520,8 +518,7 @@ print(f"training the ticket, if zeros could be skipped        {runs_by_level[-1]
 # We know that the small network *was there* from the beginning. We found it only by training the large one once and
 # fourteen ever sparser ones after it. Two problems stand between this and cheap training: finding tickets without
 # training first (notebook 06), and making sparse networks fast (07).
-
-# %% [markdown]
+#
 # ## 13. The paper's claims, and what you saw
 
 

@@ -13,7 +13,7 @@
 #
 # **You need** notebook 03.
 #
-# **Time**: 25 minutes to read, about 2 minutes to run on two cores.
+# **Time**: 25 minutes to read, about 90 seconds to run on two cores.
 
 # %%
 import time
@@ -246,8 +246,8 @@ gaps = pd.DataFrame(rows, columns=["density", *[f"ticket minus {arm}" for arm in
 gaps.style.format({"density": "{:.1%}"}).hide(axis="index")
 
 # %% [markdown]
-# *Mean and 95 % interval, n = 10; differences in points, paired.* The same order of arms, squeezed together while many
-# weights are left, and opening up as they become few. A control can be *nearly as good* in one setting and hopeless in
+# *Mean and 95 % interval, n = 10; differences in points, paired.* Nearly the same order of arms (here the signs are worth
+# all that the values are), squeezed together while many weights are left, and opening up as they become few. A control can be *nearly as good* in one setting and hopeless in
 # another; both are true, and a claim about tickets needs its density and its data beside it.
 
 # %% [markdown]
@@ -338,8 +338,9 @@ for name, (curve, net) in suspects.items():
 # %% [markdown]
 # - The one with nearly all weights **nonzero** is *mask once*: after the first step it is a dense network again. It looks
 #   like a wonderful ticket. Always count the zeros *after* training.
-# - The one whose negative weights never **moved** is *freeze by `weight < eps`*. It looks like a mediocre ticket, and
-#   nothing in its accuracy alone gives it away. (It was in the most starred PyTorch code for this paper.)
+# - The one whose negative weights never **moved** is *freeze by `weight < eps`*. It looks like a ticket that does not win,
+#   and nothing in its accuracy says that the code is to blame and not the hypothesis. (It was in the best-known PyTorch
+#   code for this paper.)
 # - The right one has exactly the zeros of the mask, and everything else moved.
 #
 # Two lines of checks catch both. Write such checks before you believe a result, above all one that you like.
@@ -367,7 +368,8 @@ for name, (curve, net) in suspects.items():
 #
 # - A control changes exactly one thing. *Reinitialised*: values. *Signs*: sizes. *Shuffled*, *random*: places.
 # - On `mnist1d` at 8 % the values decide, and most of that is in their signs. The places matter on their own as well.
-# - On `fashion-mini` the order is the same and the gaps are small until few weights are left.
+# - On `fashion-mini` signs do as well as the values, and the gaps to the other controls are small until few weights are
+#   left.
 # - A bug can look like a bad ticket or like a wonderful one. Count zeros after training; check that everything else moved.
 #
 # **Sources**: J. Frankle and M. Carbin, ICLR 2019. H. Zhou, J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery
