@@ -16,8 +16,9 @@ from lthlab.data import Dataset, load_dataset
 from lthlab.masks import Masks, density, full_masks, shuffle_masks
 from lthlab.models import build_model
 from lthlab.pruning import prune, random
+from lthlab.recipes import Recipe, count_steps
 from lthlab.tickets import pruning_rates, reinitialize
-from lthlab.training import Recipe, Snapshot, count_steps, make_optimizer
+from lthlab.training import Snapshot, make_optimizer
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab.data import Dataset
 from lthlab.masks import PRUNABLE, Masks, check_masks, count_kept, density, prunable_weights
-from lthlab.training import Recipe
+from lthlab.recipes import Recipe
 
 
 @dataclass(frozen=True)

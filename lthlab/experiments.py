@@ -23,8 +23,9 @@ from lthlab.arms import ARMS, CHAINS, Run, Start
 from lthlab.data import Dataset
 from lthlab.masks import density as density_of
 from lthlab.masks import full_masks
+from lthlab.recipes import Recipe, recipe_for
 from lthlab.tickets import count_levels
-from lthlab.training import Recipe, evaluate, recipe_for, train
+from lthlab.training import evaluate, train
 
 COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
 

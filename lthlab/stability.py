@@ -9,7 +9,8 @@ from torch import nn
 from lthlab._common import evaluation_mode
 from lthlab.data import Dataset
 from lthlab.masks import Masks
-from lthlab.training import Recipe, Snapshot, measure, train
+from lthlab.recipes import Recipe
+from lthlab.training import Snapshot, measure, train
 
 
 def interpolate(

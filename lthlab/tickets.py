@@ -13,7 +13,8 @@ from lthlab.data import Dataset
 from lthlab.masks import Masks, apply_masks_, density, full_masks
 from lthlab.models import initialize_
 from lthlab.pruning import Scores, layer_fractions, magnitude, prune
-from lthlab.training import History, Recipe, Snapshot, count_steps, train
+from lthlab.recipes import Recipe, count_steps
+from lthlab.training import History, Snapshot, train
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from lthlab.data import make_dataset
 from lthlab.masks import apply_masks_, count_kept, full_masks, prunable_weights
 from lthlab.models import build_model
 from lthlab.pruning import prune, random
-from lthlab.training import Recipe
+from lthlab.recipes import Recipe
 
 
 def some_masks(model, keep: float = 0.4, scope: str = "global"):

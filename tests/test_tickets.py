@@ -15,8 +15,9 @@ from lthlab import training
 from lthlab.masks import apply_masks_, count_kept, density, full_masks, layer_densities, prunable_weights
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune, random
+from lthlab.recipes import PAPER_RECIPES, Recipe, count_steps
 from lthlab.tickets import Level, Ticket, count_levels, find_ticket, pruning_rates, reinitialize, rewind
-from lthlab.training import Recipe, Snapshot, count_steps, evaluate, train
+from lthlab.training import Snapshot, evaluate, train
 
 # 5 steps an epoch on the tiny sets.
 ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep")
@@ -294,7 +295,7 @@ def test_pruning_rates_follow_the_recipe_and_the_kind_of_layer(tiny, tiny_signal
         "out.weight": 0.1,
     }
     assert pruning_rates(full_masks(build_model("resnet1d-2", tiny_signals)), MOMENTUM) == 0.2
-    conv_6 = pruning_rates(full_masks(build_model("conv-6", cifar_shaped)), training.PAPER_RECIPES["conv-6"])
+    conv_6 = pruning_rates(full_masks(build_model("conv-6", cifar_shaped)), PAPER_RECIPES["conv-6"])
     assert set(conv_6.values()) == {0.15, 0.2, 0.1}
     assert [name for name, rate in conv_6.items() if rate == 0.15] == [f"conv{i}.weight" for i in range(1, 7)]
 

@@ -17,19 +17,8 @@ from lthlab.data import Split
 from lthlab.masks import full_masks, prunable_weights
 from lthlab.models import build_model, initialize_
 from lthlab.pruning import prune, random
-from lthlab.training import (
-    PAPER_RECIPES,
-    History,
-    Recipe,
-    Snapshot,
-    count_steps,
-    evaluate,
-    example_order,
-    make_optimizer,
-    measure,
-    recipe_for,
-    train,
-)
+from lthlab.recipes import PAPER_RECIPES, Recipe, count_steps, recipe_for
+from lthlab.training import History, Snapshot, evaluate, example_order, make_optimizer, measure, train
 
 # 5 steps an epoch on the tiny sets.
 ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep3it")
