@@ -24,7 +24,7 @@ $(READY): pyproject.toml requirements.txt
 	@touch $@
 
 lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser --port 8899" passes options on)
-	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_ARGS) notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
 test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses)
 	$(BIN)/python -m pytest $(TEST_ARGS)
