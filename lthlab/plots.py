@@ -23,6 +23,8 @@ ARM_COLORS = {
     "layer": _SAFE[2],
     "global": _SAFE[9],
     "OBD": _SAFE[4],
+    "OBD, layer": _SAFE[4],
+    "OBD, global": _SAFE[4],
     "signs": _SAFE[4],
     "iterative": _SAFE[2],
     "one-shot": _SAFE[9],

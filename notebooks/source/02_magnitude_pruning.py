@@ -317,6 +317,7 @@ for question, arm, against in (
 # %%
 again = results.query("experiment == '3 epochs of retraining'")
 both = pd.concat([part.query("density == 0.05"), again])
+plt.figure(figsize=(9, 4.2))
 ax = sns.pointplot(
     both, x="arm", y="value", hue="experiment", errorbar=plots.band, linestyle="none", palette="colorblind", dodge=0.25
 )
