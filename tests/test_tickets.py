@@ -8,6 +8,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 import torch
+from helpers import bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,24 +24,6 @@ from lthlab.training import Snapshot, evaluate, train
 ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep")
 MOMENTUM = Recipe("sgd", 0.1, 0.9, 1e-3, 20, "2ep3it", "cosine", fractions={"all": 0.2}, scope="global")
 CASES = {"layer": ("mlp-8-6", ADAM), "global": ("resnet1d-4", MOMENTUM)}
-
-
-def bits(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().view(torch.int32)
-
-
-def states_equal(one, other) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(states_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(states_equal, one, other))
-    return one == other
-
-
-def some_masks(model, keep: float = 0.4, seed: int = 0):
-    return prune(random(model, seed), full_masks(model), 1 - keep)
 
 
 @pytest.fixture(params=CASES)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -16,7 +17,6 @@ from torch.nn import functional as F
 from lthlab.data import Split
 from lthlab.masks import full_masks, prunable_weights
 from lthlab.models import build_model, initialize_
-from lthlab.pruning import prune, random
 from lthlab.recipes import PAPER_RECIPES, Recipe, count_steps, recipe_for
 from lthlab.training import History, Snapshot, evaluate, example_order, make_optimizer, measure, train
 
@@ -30,24 +30,6 @@ OPTIMIZERS = {
     "adam with decay": Recipe("adam", 1e-2, 0.0, 0.1, 20, "3ep", "drops", (5,), warmup=3),
     "adamw with decay": Recipe("adamw", 1e-2, 0.0, 0.5, 20, "3ep"),
 }
-
-
-def bits(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().view(torch.int32)
-
-
-def some_masks(model, keep: float = 0.4, seed: int = 0):
-    return prune(random(model, seed), full_masks(model), 1 - keep)
-
-
-def states_equal(one, other) -> bool:
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(states_equal(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(states_equal, one, other))
-    return one == other
 
 
 class Unseen:

@@ -1,0 +1,24 @@
+"""What several test modules compare with."""
+
+import torch
+
+from lthlab.masks import full_masks
+from lthlab.pruning import prune, random
+
+
+def bits(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.detach().view(torch.int32)
+
+
+def some_masks(model, keep: float = 0.4, seed: int = 0):
+    return prune(random(model, seed), full_masks(model), 1 - keep)
+
+
+def states_equal(one, other) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(states_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(states_equal, one, other))
+    return one == other
