@@ -185,7 +185,7 @@ def _load_once(name: str) -> Dataset:
 
 def _describe(model: nn.Module) -> str:
     """A digest of a network: its printed structure and its initial values."""
-    digest = hashlib.sha256(repr(model).encode())
+    digest = hashlib.sha256(repr(model).encode() + "".join(getattr(model, "keep_dense", ())).encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -127,17 +127,16 @@ def storage_bytes(masks: Masks, element_size: int = 4) -> dict[str, int]:
 
 def _count(model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, backward: bool) -> Flops:
     x, y = dataset.train.x[:batch], dataset.train.y[:batch]
+    pruned, skipped = {}, 0.0  # the fraction pruned, by layer; nothing in layers that are kept dense
     if masks is not None:
         check_masks(model, masks)
-    names, skipped = {id(weight): name for name, weight in prunable_weights(model).items()}, 0.0
+        pruned = {id(w): 1 - density({name: masks[name]}) for name, w in prunable_weights(model).items()}
 
     def skip(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
         # One product forward; backward one for the weights and one for the input, unless nobody asks for them.
         nonlocal skipped
         products = 1 + backward * (layer.weight.requires_grad + inputs[0].requires_grad)
-        name = names[id(layer.weight)]
-        pruned = 0 if masks is None else 1 - density({name: masks[name]})
-        skipped += pruned * products * 2 * output.numel() * layer.weight[0].numel()
+        skipped += pruned.get(id(layer.weight), 0) * products * 2 * output.numel() * layer.weight[0].numel()
 
     layers = [m for m in model.modules() if isinstance(m, PRUNABLE)]
     hooks = [layer.register_forward_hook(skip) for layer in layers]

@@ -18,12 +18,19 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """The weights that may be pruned, by name: those of Linear and Conv layers, each tensor once.
 
-    Biases and norm parameters never are. Raises TypeError when there is none.
+    Biases and norm parameters never are, nor layers that the model names in an attribute `keep_dense`
+    ("head", "blocks.0" or any part of a dotted name): our ResNets keep ("out", "shortcut") dense, as
+    Frankle & Carbin 2019 do (Figure 2, appendix I). Raises TypeError when nothing is left to prune.
     """
     of_layers = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
-    weights = {name: p for name, p in model.named_parameters() if id(p) in of_layers}
+    dense = [f".{layer}." for layer in getattr(model, "keep_dense", ())]
+    weights = {
+        name: p
+        for name, p in model.named_parameters()
+        if id(p) in of_layers and not any(layer in f".{name}" for layer in dense)
+    }
     if not weights:
-        raise TypeError(f"{type(model).__name__} has no Linear or Conv layer, so there is nothing to prune.")
+        raise TypeError(f"{type(model).__name__} has no Linear or Conv layer to prune.")
     return weights
 
 

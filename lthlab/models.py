@@ -117,6 +117,8 @@ class ConvNet(nn.Sequential):
 class ResNet(nn.Module):
     """Residual network for small inputs: three stages of `blocks` blocks, each half as long and twice as wide."""
 
+    keep_dense = ("out", "shortcut")  # never pruned: see masks.prunable_weights
+
     def __init__(self, channels: int, blocks: int, width: int, classes: int, conv: type[nn.Conv1d] | type[nn.Conv2d]):
         super().__init__()
         norm = nn.BatchNorm2d if conv is nn.Conv2d else nn.BatchNorm1d

@@ -53,13 +53,14 @@ def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Sc
 
 
 def layer_fractions(masks: Masks, fc: float = 0.2, conv: float = 0.2, output: float | None = None) -> dict[str, float]:
-    """Pruning rates by kind of layer: `fc` for Linear, `conv` for Conv, `output` (half of fc) for the last layer.
+    """Pruning rates by kind of layer: `fc` for Linear, `conv` for Conv, `output` (half of fc) for a Linear at the end.
 
     The paper prunes connections to the output at half the rate (Frankle & Carbin 2019, section 2).
     """
-    *hidden, last = masks
-    rates = {name: fc if masks[name].dim() == 2 else conv for name in hidden}
-    return {**rates, last: fc / 2 if output is None else output}
+    rates = {name: fc if mask.dim() == 2 else conv for name, mask in masks.items()}
+    if masks[last := [*masks][-1]].dim() == 2:  # a ResNet's output layer is not pruned at all
+        rates[last] = fc / 2 if output is None else output
+    return rates
 
 
 def prune(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str = "layer") -> Masks:

@@ -119,6 +119,20 @@ def test_a_shared_weight_counts_once():
     assert count_kept(full_masks(model)) == 16
 
 
+def test_layers_that_a_model_keeps_dense_have_no_mask(tiny_signals):
+    model = nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3)), nn.Linear(3, 2))
+    for keep_dense, left in (
+        (("2",), ["0.weight", "1.0.weight", "1.1.weight"]),
+        (("1.0", "2"), ["0.weight", "1.1.weight"]),
+        (("1",), ["0.weight", "2.weight"]),
+    ):
+        model.keep_dense = keep_dense
+        assert list(full_masks(model)) == left
+    model.keep_dense = ("0", "1", "2")
+    with pytest.raises(TypeError, match="no Linear or Conv layer to prune"):
+        prunable_weights(model)
+
+
 def test_a_model_with_nothing_to_prune_is_a_type_error():
     with pytest.raises(TypeError, match="BatchNorm1d has no Linear or Conv layer"):
         prunable_weights(nn.BatchNorm1d(3))

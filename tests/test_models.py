@@ -17,7 +17,7 @@ def sizes(model) -> dict[str, int]:
 
 
 def conv_total(model) -> int:
-    return sum(weight.numel() for weight in prunable_weights(model).values() if weight.dim() > 2)
+    return sum(p.numel() for p in model.parameters() if p.dim() > 2)
 
 
 def global_random_states():
@@ -50,12 +50,13 @@ def test_conv_networks_have_the_papers_sizes_on_cifar10(name, weights, in_convol
 
 def test_resnet_20_has_the_papers_size_and_depth(cifar_shaped):
     model = build_model("resnet-20", cifar_shaped)
-    weights = prunable_weights(model)
-    assert sum(sizes(model).values()) == 270_896
     assert conv_total(model) == 270_256
     assert sum(p.numel() for p in model.parameters()) == 272_474
-    assert len([w for w in weights.values() if w.shape[2:] == (3, 3)]) + 1 == 20
-    assert [w.shape[:2] for w in weights.values() if w.shape[2:] == (1, 1)] == [(32, 16), (64, 32)]
+    shortcuts = [p.shape[:2] for p in model.parameters() if p.shape[2:] == (1, 1)]
+    assert shortcuts == [(32, 16), (64, 32)]
+    weights = prunable_weights(model)  # without output and shortcuts, as in the paper
+    assert {w.shape[2:] for w in weights.values()} == {(3, 3)} and len(weights) + 1 == 20
+    assert sum(sizes(model).values()) == 270_256 - 16 * 32 - 32 * 64
 
 
 def test_resnet_halves_the_picture_twice(cifar_shaped):
