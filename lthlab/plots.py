@@ -26,6 +26,8 @@ ARM_COLORS = {
     "OBD, layer": _SAFE[4],
     "OBD, global": _SAFE[4],
     "signs": _SAFE[4],
+    "learning-rate rewinding": _SAFE[8],
+    "fine-tuning": _SAFE[2],
     "iterative": _SAFE[2],
     "one-shot": _SAFE[9],
 }
@@ -36,6 +38,8 @@ ARM_DASHES = {
     "random": (1, 2),
     "one-shot, 3 epochs": (1, 1),
     "OBD, layer": (2, 2),
+    "learning-rate rewinding": (5, 1, 1, 1),
+    "fine-tuning": (2, 1),
 }
 _OTHERS = [_SAFE[i] for i in (0, 1, 2, 4, 5, 8)]
 
@@ -64,7 +68,7 @@ def lines(table: pd.DataFrame, x: str, y: str = "value", by: str = "arm", ax: Ax
     """One line per arm, the mean over seeds with its 95 % band where there are three or more."""
     ax = ax or plt.subplots()[1]
     arms = list(table[by].unique())
-    colours = {arm: arm_color(arm, i) for i, arm in enumerate(arms)}
+    colours = options.pop("palette", None) or {arm: arm_color(arm, i) for i, arm in enumerate(arms)}
     dashes = {arm: ARM_DASHES.get(arm, ARM_DASHES.get(arm.split(", ")[0], "")) for arm in arms}
     sns.lineplot(
         table, x=x, y=y, hue=by, style=by, palette=colours, dashes=dashes, errorbar=band, err_kws={"alpha": 0.15},

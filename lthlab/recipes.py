@@ -100,7 +100,7 @@ PAPER_RECIPES = {
 }
 MLP_RECIPE = Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine")
 RESNET1D_RECIPE = Recipe(
-    "sgd", 0.4, 0.9, 1e-4, 100, "12ep", "cosine", fractions={"all": 0.2}, scope="global"
+    "sgd", 0.4, 0.9, 1e-4, 100, "6ep", "cosine", fractions={"all": 0.2}, scope="global"
 )  # fmt: skip
 
 

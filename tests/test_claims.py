@@ -1,0 +1,112 @@
+"""The claims table says what the reference results say, and is the same at every run."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "lthlab" / "assets" / "reference"
+sys.path.insert(0, str(ROOT / "notebooks"))
+
+import claims  # noqa: E402
+
+COLUMNS = ["claim", "paper", "paper_value", "setting", "n", "effect", "low", "high", "verdict", "notebook", "seen_if_low_above"]
+
+
+def published() -> pd.DataFrame:
+    return pd.read_csv(REFERENCE / "claims.csv", dtype={"notebook": str})
+
+
+def wrong_rows(table: pd.DataFrame) -> list[int]:
+    """Rows whose verdict is not what their own numbers say."""
+    wrong = []
+    for row in table.itertuples():
+        above, below = row.low > row.seen_if_low_above, row.high < row.seen_if_low_above
+        if row.verdict != ("seen" if above else "opposite" if below else "not seen"):
+            wrong.append(row.Index)
+    return wrong
+
+
+def test_verdicts_agree_with_their_numbers():
+    table = published()
+    assert list(table.columns) == COLUMNS
+    assert wrong_rows(table) == []
+    assert (table["low"] < table["effect"]).all() and (table["effect"] < table["high"]).all()
+    assert (table["n"] >= 10).all()
+    assert set(table["seen_if_low_above"]) <= {0.0, -1.0}
+
+
+@pytest.mark.parametrize("column, value", [("verdict", "opposite"), ("low", -50.0), ("seen_if_low_above", 50.0)])
+def test_a_verdict_at_odds_with_its_numbers_is_found(column, value):
+    table = published()
+    row = table.index[table["verdict"] == "seen"][0]
+    table.loc[row, column] = value
+    assert wrong_rows(table) == [row]
+
+
+def test_both_files_are_what_the_reference_results_give(tmp_path):
+    claims.write(tmp_path / "claims.csv", tmp_path / "README.md")
+    assert (tmp_path / "claims.csv").read_bytes() == (REFERENCE / "claims.csv").read_bytes()
+    assert (tmp_path / "README.md").read_text() == (ROOT / "notebooks" / "README.md").read_text()
+
+
+def test_the_table_has_the_claims_of_the_course():
+    said = " ".join(published()["claim"]).lower()
+    for words in ("90 %", "a tenth of the weights", "learn faster", "learn slower", "end lower", "structure alone",
+                  "signs", "rewinding", "stable"):  # fmt: skip
+        assert words in said
+
+
+def difference_by_hand(name, arm, against, level, split, step):
+    rows = pd.read_csv(REFERENCE / f"{name}.csv").to_dict("records")
+    value = {
+        (r["arm"], r["seed"]): r["value"]
+        for r in rows
+        if r["split"] == split and r["metric"] == "accuracy" and r["step"] == step
+        and r["level"] == (0 if r["arm"] == "dense" else level)
+    }  # fmt: skip
+    seeds = sorted(seed for a, seed in value if a == arm)
+    differences = np.array([100 * (value[arm, seed] - value[against, seed]) for seed in seeds])
+    half = stats.t.ppf(0.975, len(seeds) - 1) * differences.std(ddof=1) / np.sqrt(len(seeds))
+    return len(seeds), differences.mean(), differences.mean() - half, differences.mean() + half
+
+
+@pytest.mark.parametrize(
+    "claim, here, by_hand",
+    [
+        ("end lower", "mlp-100-100-100 on mnist1d", ("mnist1d", "ticket", "reinitialised", 12, "test", 1600)),
+        ("learn faster", "lenet-300-100", ("fashion-mini", "ticket", "dense", 7, "validation", 133)),
+        ("a tenth", "lenet-300-100", ("fashion-mini", "ticket", "dense", 15, "test", 1330)),
+    ],
+)
+def test_effects_agree_with_a_calculation_by_hand(claim, here, by_hand):
+    table = published()
+    row = table[table["claim"].str.contains(claim) & table["setting"].str.startswith(here)].iloc[0]
+    n, *expected = difference_by_hand(*by_hand)
+    assert row["n"] == n
+    assert row[["effect", "low", "high"]].astype(float).tolist() == pytest.approx(expected, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    "low, high, margin, expected",
+    [
+        (0.1, 1.0, 0.0, "seen"),
+        (0.0, 1.0, 0.0, "not seen"),
+        (-1.0, -0.1, 0.0, "opposite"),
+        (-0.9, 0.1, 1.0, "seen"),
+        (-1.2, 0.1, 1.0, "not seen"),
+        (-3.0, -1.1, 1.0, "opposite"),
+    ],
+)
+def test_verdict_by_hand(low, high, margin, expected):
+    assert claims.verdict(low, high, margin) == expected
+
+
+def test_on_mnist1d_the_ticket_beats_the_reinitialised_network_by_ten_points():
+    table = published()
+    row = table[table["claim"].eq("Reinitialised tickets end lower") & table["setting"].str.contains("mnist1d")].iloc[0]
+    assert row["low"] > 10 and row["n"] >= 10
