@@ -33,7 +33,7 @@ notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those
 	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
 
 bench: $(READY) ## Measure the training step on this machine
-	$(BIN)/python benchmarks/training_step.py
+	$(BIN)/python benchmarks/speed.py
 
 lint: $(READY) ## Check style and format
 	$(BIN)/ruff check .

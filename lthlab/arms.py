@@ -17,6 +17,7 @@ from lthlab.masks import Masks, density, full_masks, shuffle_masks
 from lthlab.models import build_model
 from lthlab.pruning import prune, random
 from lthlab.recipes import Recipe, count_steps
+from lthlab.sparse import chain_of
 from lthlab.tickets import pruning_rates, reinitialize
 from lthlab.training import Snapshot, make_optimizer
 
@@ -41,6 +42,7 @@ class Run:
     evaluate_every: str | int
     evaluate_at: tuple[str | int, ...]
     folder: Path
+    sparse_below: float = 0.0  # the density below which fully connected networks train on their kept weights alone
 
     @property
     def data(self) -> Dataset:
@@ -61,9 +63,10 @@ class Run:
 
     def path(self, arm: str, seed: int, level: int) -> Path:
         """The file of a finished level. Its folder's name is a digest of all that defines the run."""
-        settings = asdict(self.recipe) | {
+        model = self.build(0)
+        settings = asdict(self.recipe) | ({"sparse_below": self.sparse_below} if chain_of(model) else {}) | {
             "version": 1, "model": self.model_name, "dataset": self.data.name, "data": _fingerprint(self.data),
-            "network": _describe(self.build(0)), "device": self.data.device.type, "torch": torch.__version__,
+            "network": _describe(model), "device": self.data.device.type, "torch": torch.__version__,
             "rewind": self.rewind_step, "every": self.evaluate_every, "at": list(self.evaluate_at),
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]

@@ -24,6 +24,7 @@ from lthlab.data import Dataset
 from lthlab.masks import density as density_of
 from lthlab.masks import full_masks
 from lthlab.recipes import Recipe, recipe_for
+from lthlab.sparse import sparse_below, sparse_below_is
 from lthlab.tickets import count_levels
 from lthlab.training import evaluate, train
 
@@ -70,7 +71,9 @@ def run_experiment(
             raise unknown_name("arm", arm, [*ARMS], "To add one, put a function into lthlab.arms.ARMS.")
     with contextlib.ExitStack() as stack:
         folder = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
-        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder)
+        with _one_thread():
+            below = sparse_below()  # measured here, for all workers
+        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder, below)
         last = count_levels(full_masks(run.build(0)), recipe, levels, density)
         controlled = range(1, last + 1) if control_levels is None else sorted(control_levels)
         if any(not 1 <= level <= last for level in controlled):
@@ -94,15 +97,22 @@ def run_experiment(
 
 
 def _run_levels(run: Run, levels: list[tuple[str, int, int]], arms: dict) -> int:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # the same bits for every n_jobs, and no two workers fight for a core
-    try:
+    with _one_thread(), sparse_below_is(run.sparse_below):
         for arm, seed, level in levels:
             if not _finished(run.path(arm, seed, level)):
                 _run_level(run, arms[arm](run, seed, level), arm, seed, level)
+    return len(levels)
+
+
+@contextlib.contextmanager
+def _one_thread():
+    """The same bits for every n_jobs, and no two workers that fight for a core."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
-    return len(levels)
 
 
 def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:

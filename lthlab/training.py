@@ -14,8 +14,13 @@ from tqdm.auto import tqdm
 
 from lthlab._common import evaluation_mode, make_generator
 from lthlab.data import Dataset, Split
-from lthlab.masks import Masks, check_masks, mask_applier
+from lthlab.masks import Masks, check_masks
 from lthlab.recipes import OPTIMIZERS, Recipe, count_steps
+from lthlab.sparse import choose_step
+
+
+def _same(state: dict) -> dict:
+    return state
 
 
 @dataclass(frozen=True)
@@ -28,11 +33,11 @@ class Snapshot:
     kind: str = ""  # of the optimiser
 
     @classmethod
-    def take(cls, step: int, model: nn.Module, optimizer: torch.optim.Optimizer) -> "Snapshot":
-        states = (_copy(part.state_dict()) for part in (model, optimizer))
+    def take(cls, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, widen=_same) -> "Snapshot":
+        states = _copy(model.state_dict()), _copy(widen(optimizer.state_dict()))
         return cls(step, *states, kind=type(optimizer).__name__)
 
-    def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
+    def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, narrow=_same) -> None:
         """Copy the values back; the snapshot itself is never handed out, so training cannot change it."""
         if optimizer is not None and self.kind not in ("", type(optimizer).__name__) and self.optimizer["state"]:
             raise ValueError(f"The snapshot was taken with {self.kind}, the recipe trains with "
@@ -41,7 +46,7 @@ class Snapshot:
         if optimizer is not None:  # the state of the snapshot, the settings of this recipe
             pairs = zip(optimizer.state_dict()["param_groups"], self.optimizer["param_groups"], strict=True)
             groups = [own | {"lr": saved["lr"]} for own, saved in pairs]
-            optimizer.load_state_dict({"state": _copy(self.optimizer["state"]), "param_groups": groups})
+            optimizer.load_state_dict(narrow({"state": _copy(self.optimizer["state"]), "param_groups": groups}))
 
 
 @dataclass(frozen=True)
@@ -100,11 +105,11 @@ def train(
     if outside := sorted(step for step in stops | keep_at if step > total or (step < first and step in keep_at)):
         raise ValueError(f"This training runs from step {first} to {total}; step {outside[0]} is not part of it.")
 
-    optimizer = make_optimizer(model, recipe)
+    gradients = choose_step(model, masks, recipe.batch_size)
+    optimizer = make_optimizer(gradients, recipe)
     if start:
-        start.restore_(model, optimizer)
-    keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)
-    keep_pruned_at_zero()
+        start.restore_(model, optimizer, gradients.narrow)
+    gradients.read()
 
     began, kept, measured = time.perf_counter(), {}, []
     losses = torch.zeros(total - first, device=dataset.device)  # read once, at the end
@@ -115,10 +120,12 @@ def train(
         tqdm(total=total - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
     ):
         for step in range(first, total + 1):
+            if step % period == 0 or step in stops or step in keep_at:
+                gradients.write()
             if step % period == 0 or step in stops:
                 measured.append((step, measure(model, dataset.validation)))
             if step in keep_at:
-                kept[step] = Snapshot.take(step, model, optimizer)
+                kept[step] = Snapshot.take(step, model, optimizer, gradients.widen)
             if step == total:
                 break
             epoch, batch = divmod(step, per_epoch)
@@ -130,12 +137,9 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(step, total)
             noise.manual_seed(base ^ step)  # dropout's: of seed and step alone, so a snapshot need not hold it
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
+            losses[step - first] = gradients(x, y)
             optimizer.step()
-            keep_pruned_at_zero()
-            losses[step - first] = loss.detach()
+            gradients.keep_pruned_at_zero()
             bar.update()
     return History(_table(measured, losses, first, per_epoch), kept, time.perf_counter() - began)
 

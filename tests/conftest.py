@@ -7,6 +7,7 @@ from pathlib import Path
 
 os.environ["LTHLAB_DEVICE"] = "cpu"
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["LTHLAB_SPARSE_BELOW"] = "0.5"  # so that no test depends on how fast this machine is
 
 import numpy as np
 import pytest

@@ -23,6 +23,7 @@ from lthlab import ARMS, Recipe, build_model, count_kept, find_ticket, initializ
 from lthlab._common import _digest, load_tensors
 from lthlab.arms import CHAINS, Run
 from lthlab.experiments import COLUMNS
+from lthlab.sparse import sparse_below
 
 RECIPE = Recipe("sgd", 0.1, 0.9, 1e-4, batch_size=50, duration="30it", schedule="cosine")
 SMALL = {"recipe": RECIPE, "arms": [*ARMS], "seeds": [0, 1], "levels": 3, "evaluate_at": ["10it"], "progress": False}
@@ -41,7 +42,7 @@ def finished(tmp_path_factory):
 
 def opened(folder, **changes) -> Run:
     settings = {"rewind_to": "6it"} | changes
-    return Run("mlp-20-10", "fashion-mini", RECIPE, settings["rewind_to"], "1ep", ("10it",), folder)
+    return Run("mlp-20-10", "fashion-mini", RECIPE, settings["rewind_to"], "1ep", ("10it",), folder, sparse_below())
 
 
 def bits(folder) -> dict[str, str]:
@@ -389,7 +390,7 @@ def test_the_same_masks_as_find_ticket(tmp_path):
     run_experiment(unsorted_network, data, RECIPE, arms=["ticket"], seeds=[0], levels=2, folder=tmp_path, n_jobs=1,
                    progress=False)  # fmt: skip
     found = find_ticket(unsorted_network(data, 0), data, RECIPE, levels=2, seed=0)
-    run = Run(unsorted_network, data, RECIPE, 0, "1ep", (), tmp_path)
+    run = Run(unsorted_network, data, RECIPE, 0, "1ep", (), tmp_path, sparse_below())
     for level in (1, 2):
         masks = run.masks("ticket", 0, level)
         assert all(masks[name].equal(mask) for name, mask in found.levels[level].masks.items())

@@ -1,0 +1,122 @@
+"""Forward and backward pass over kept weights alone (CSR), compiled by numba for one batch size at a time.
+
+Batches lie side by side here, in arrays of shape (features, batch), so that one weight meets the whole batch
+in consecutive memory. The compiler knows the length of the inner loops and turns them into vector
+instructions; columns beyond the batch, up to a whole number of vector registers, hold zeros or are ignored.
+"""
+
+import functools
+import math
+
+import numpy as np
+
+try:
+    import numba
+except ImportError:  # everything still works, with dense products
+    numba = None
+
+
+@functools.cache
+def compile_for(width: int):
+    """The three kernels for arrays of `width` columns: multiply, multiply_sampled and the whole `step`."""
+    # Sums may be taken in any order, as in every BLAS.
+    compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+
+    @compiled
+    def multiply(starts, columns, values, x, out):
+        """out = A @ x for A in CSR; x and out have shapes (columns of A, width) and (rows of A, width)."""
+        for row in range(len(starts) - 1):
+            for b in range(width):
+                out[row, b] = 0
+            p, end = starts[row], starts[row + 1]
+            while p + 8 <= end:  # eight at a time: `out` is read and written once for all of them
+                c0, c1, c2, c3 = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
+                c4, c5, c6, c7 = columns[p + 4], columns[p + 5], columns[p + 6], columns[p + 7]
+                v0, v1, v2, v3 = values[p], values[p + 1], values[p + 2], values[p + 3]
+                v4, v5, v6, v7 = values[p + 4], values[p + 5], values[p + 6], values[p + 7]
+                for b in range(width):
+                    out[row, b] += (
+                        v0 * x[c0, b] + v1 * x[c1, b] + v2 * x[c2, b] + v3 * x[c3, b]
+                        + v4 * x[c4, b] + v5 * x[c5, b] + v6 * x[c6, b] + v7 * x[c7, b]
+                    )  # fmt: skip
+                p += 8
+            while p < end:
+                v, c = values[p], columns[p]
+                for b in range(width):
+                    out[row, b] += v * x[c, b]
+                p += 1
+
+    @compiled
+    def multiply_sampled(starts, columns, g, x, out):
+        """out[p] = (g @ x.T)[row, column] at the kept places p of a CSR matrix: the gradient of its values."""
+        for row in range(len(starts) - 1):
+            p, end = starts[row], starts[row + 1]
+            while p + 4 <= end:
+                c0, c1, c2, c3 = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
+                s0, s1, s2, s3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
+                for b in range(width):
+                    slope = g[row, b]
+                    s0 += slope * x[c0, b]
+                    s1 += slope * x[c1, b]
+                    s2 += slope * x[c2, b]
+                    s3 += slope * x[c3, b]
+                out[p], out[p + 1], out[p + 2], out[p + 3] = s0, s1, s2, s3
+                p += 4
+            while p < end:
+                c, s = columns[p], np.float32(0)
+                for b in range(width):
+                    s += g[row, b] * x[c, b]
+                out[p] = s
+                p += 1
+
+    @compiled
+    def step(x, y, rows, columns, weights, turned, biases, values, slopes, weight_slopes, bias_slopes):
+        """Mean cross-entropy of a chain of layers with ReLU between them, and all its gradients.
+
+        x is (batch, features), y the class numbers; `rows` and `columns` hold (starts, places) of every
+        layer's CSR and of its transpose, `turned` where the transpose finds its values; `values` and
+        `slopes` are the neurons' values and their derivatives, layer by layer, inputs first.
+        """
+        batch, last = len(y), len(weights) - 1
+        for feature in range(x.shape[1]):
+            if columns[0][0][feature] < columns[0][0][feature + 1]:  # somebody looks at it
+                for b in range(batch):
+                    values[0][feature, b] = x[b, feature]
+        for layer in range(last + 1):
+            out, bias = values[layer + 1], biases[layer]
+            multiply(rows[layer][0], rows[layer][1], weights[layer], values[layer], out)
+            for row in range(len(bias)):
+                for b in range(width):
+                    out[row, b] += bias[row]
+                    if layer < last:
+                        out[row, b] = max(out[row, b], np.float32(0))
+
+        logits, slope, loss = values[last + 1], slopes[last + 1], 0.0
+        for b in range(batch):
+            highest, total = logits[0, b], 0.0
+            for label in range(len(logits)):
+                highest = max(highest, logits[label, b])
+            for label in range(len(logits)):
+                total += math.exp(logits[label, b] - highest)
+            for label in range(len(logits)):
+                slope[label, b] = math.exp(logits[label, b] - highest) / total / batch
+            slope[y[b], b] -= np.float32(1) / batch
+            loss += math.log(total) - (logits[y[b], b] - highest)
+
+        for layer in range(last, -1, -1):
+            slope, below = slopes[layer + 1], values[layer]
+            multiply_sampled(rows[layer][0], rows[layer][1], slope, below, weight_slopes[layer])
+            for row in range(len(slope)):
+                total32 = np.float32(0)
+                for b in range(width):
+                    total32 += slope[row, b]
+                bias_slopes[layer][row] = total32
+            if layer > 0:
+                multiply(columns[layer][0], columns[layer][1], weights[layer][turned[layer]], slope, slopes[layer])
+                for row in range(len(below)):
+                    for b in range(width):
+                        if below[row, b] <= 0:
+                            slopes[layer][row, b] = 0
+        return loss / batch
+
+    return multiply, multiply_sampled, step
