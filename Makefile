@@ -30,6 +30,7 @@ test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" ch
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
+	$(BIN)/python notebooks/claims.py
 	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
 
 bench: $(READY) ## Measure the training step on this machine

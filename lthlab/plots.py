@@ -26,7 +26,7 @@ ARM_COLORS = {
     "OBD, layer": _SAFE[4],
     "OBD, global": _SAFE[4],
     "signs": _SAFE[4],
-    "learning-rate rewinding": _SAFE[8],
+    "learning-rate rewinding": _SAFE[5],
     "fine-tuning": _SAFE[2],
     "iterative": _SAFE[2],
     "one-shot": _SAFE[9],

@@ -14,7 +14,19 @@ sys.path.insert(0, str(ROOT / "notebooks"))
 
 import claims  # noqa: E402
 
-COLUMNS = ["claim", "paper", "paper_value", "setting", "n", "effect", "low", "high", "verdict", "notebook", "seen_if_low_above"]
+COLUMNS = "claim paper paper_value setting n effect low high verdict notebook seen_if_low_above".split()  # noqa: SIM905
+    "claim",
+    "paper",
+    "paper_value",
+    "setting",
+    "n",
+    "effect",
+    "low",
+    "high",
+    "verdict",
+    "notebook",
+    "seen_if_low_above",
+]
 
 
 def published() -> pd.DataFrame:
