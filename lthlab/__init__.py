@@ -1,10 +1,11 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
-The rooms, in the order that data walks through them: data, models, masks, pruning, recipes, sparse, training,
-tickets, stability, arms, experiments, cost, plots. Everything a notebook needs can be imported from here.
+The rooms, in the order that data walks through them: data, models, masks, pruning, recipes, sparse, compaction,
+training, tickets, stability, arms, experiments, cost, plots. Everything a notebook needs can be imported from here.
 """
 
 from lthlab.arms import ARMS
+from lthlab.compaction import compact
 from lthlab.cost import (
     Assumptions,
     Flops,
@@ -38,7 +39,6 @@ from lthlab.masks import (
 from lthlab.models import build_model, initialize_
 from lthlab.pruning import Scores, layer_fractions, magnitude, obd, prune, random
 from lthlab.recipes import Recipe, count_steps, recipe_for
-from lthlab.sparse import compact
 from lthlab.stability import error_barrier, interpolate, train_copies
 from lthlab.tickets import Level, Ticket, count_levels, find_ticket, pruning_rates, reinitialize, rewind
 from lthlab.training import History, Snapshot, evaluate, train

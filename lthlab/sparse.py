@@ -6,7 +6,6 @@ hand for fully connected ones; and the same by hand over the kept weights only (
 
 import contextlib
 import functools
-import itertools
 import json
 import os
 import platform
@@ -21,7 +20,7 @@ from torch.nn import functional as F
 
 from lthlab import kernels
 from lthlab._common import written_whole
-from lthlab.masks import Masks, check_masks, density, mask_applier
+from lthlab.masks import Masks, density, mask_applier, prunable_weights
 
 aten = torch.ops.aten
 _below: float | None = None  # set by `sparse_below_is`
@@ -37,7 +36,7 @@ def sparse_below() -> float:
         return _below
     if kernels.numba is None or "LTHLAB_SPARSE_BELOW" in os.environ:
         return float(os.environ.get("LTHLAB_SPARSE_BELOW", 0)) if kernels.numba else 0.0
-    return _remembered(f"{platform.processor()} {os.cpu_count()} cores, {torch.get_num_threads()} used, "
+    return _remembered(f"{platform.node()}, {os.cpu_count()} cores, {torch.get_num_threads()} used, "
                        f"torch {torch.__version__}, numba {kernels.numba.__version__}")  # fmt: skip
 
 
@@ -197,7 +196,7 @@ class Sparse(Autograd):
         self.prune_model, self.keep_pruned_at_zero = self.keep_pruned_at_zero, lambda: None
         width = -(-batch_size // 16) * 16
         self.step = kernels.compile_for(width)[2]
-        self.layers = [CSR(layer.weight, mask) for layer, mask in zip(layers, masks.values(), strict=True)]
+        self.layers = [CSR(weight, masks[name]) for name, weight in prunable_weights(model).items()]
         biases = [layer.bias for layer in layers]
         self.trained = [p for csr, bias in zip(self.layers, biases, strict=True) for p in (csr.values, bias)]
         for parameter in self.trained:
@@ -263,44 +262,3 @@ def _arrays(tensors) -> tuple[np.ndarray, ...]:
 
 def _starts(places: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([[0], np.bincount(places, minlength=count).cumsum()]).astype(np.int32)
-
-
-class Select(nn.Module):
-    """Keep some of the input features: what is left to look at when all weights of the others are pruned."""
-
-    def __init__(self, features: torch.Tensor):
-        super().__init__()
-        self.register_buffer("features", features)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x.index_select(1, self.features)
-
-
-@torch.no_grad()
-def compact(model: nn.Module, masks: Masks) -> nn.Sequential:
-    """A smaller dense network with the same outputs: without inputs and neurons that masks have cut off.
-
-    For chains of Linear and ReLU. What goes: inputs whose weights are all pruned, neurons that feed
-    nothing, and neurons that are fed nothing (their constant value moves into the next layer's bias).
-    What is left of the masks is zeros in smaller matrices. Raises TypeError for other networks.
-    """
-    layers = chain_of(model)
-    if not layers:
-        raise TypeError(f"{type(model).__name__} is not a plain chain of Linear and ReLU, so its neurons stay.")
-    check_masks(model, masks)
-    weights = [layer.weight * mask for layer, mask in zip(layers, masks.values(), strict=True)]
-    biases = [layer.bias.clone() for layer in layers]
-    for before, after in itertools.pairwise(range(len(layers))):  # forward: who is fed?
-        silent = ~weights[before].any(1)
-        biases[after] += weights[after][:, silent] @ biases[before][silent].relu()
-        weights[after][:, silent] = 0
-    used = [torch.ones_like(biases[-1], dtype=torch.bool)]
-    for weight in reversed(weights):  # backward: who is looked at?
-        used.insert(0, weight[used[0]].any(0))
-    parts = [nn.Flatten(), Select(used[0].nonzero().squeeze(1))]
-    for weight, bias, above, below in zip(weights, biases, used[1:], used, strict=False):
-        linear = nn.utils.skip_init(nn.Linear, int(below.sum()), int(above.sum()))  # draws nothing
-        linear.weight.copy_(weight[above][:, below])
-        linear.bias.copy_(bias[above])
-        parts += [linear, nn.ReLU()]
-    return nn.Sequential(*parts[:-1]).to(weights[0].device)

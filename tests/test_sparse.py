@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lthlab import kernels, sparse
+from lthlab import compact, kernels, sparse
 from lthlab.data import load_dataset
 from lthlab.masks import full_masks
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
 from lthlab.recipes import Recipe, recipe_for
-from lthlab.sparse import CSR, Autograd, ByHand, Sparse, chain_of, choose_step, compact, sparse_below_is
+from lthlab.sparse import CSR, Autograd, ByHand, Sparse, chain_of, choose_step, sparse_below_is
 from lthlab.training import train
 
 OPTIMIZERS = {
@@ -113,6 +113,18 @@ def test_sparse_training_follows_dense_training(name, tiny):
         torch.testing.assert_close(kept[key], dense[key], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(kept_history.table["value"], dense_history.table["value"], rtol=1e-4)
     assert kept_history.snapshots[6].optimizer["param_groups"] == dense_history.snapshots[6].optimizer["param_groups"]
+
+
+def test_masks_belong_to_layers_by_name_not_by_order(tiny):
+    square = [build_model("mlp-8-8", tiny, seed=4) for _ in range(2)]
+    masks = some_masks(square[0], 0.4)
+    backwards = dict(reversed(masks.items()))
+    with sparse_below_is(1.0):
+        for model, given in zip(square, (masks, backwards), strict=True):
+            train(model, tiny, OPTIMIZERS["adam"], given)
+    assert all(torch.equal(a, b) for a, b in zip(square[0].parameters(), square[1].parameters(), strict=True))
+    small = [compact(square[0], given)(tiny.test.x) for given in (masks, backwards)]
+    assert torch.equal(*small)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
