@@ -23,6 +23,7 @@ from lthlab import density, initialize_, interpolate, recipe_for, run_experiment
 from lthlab.arms import Run
 from lthlab.data import load_dataset
 from lthlab.models import ResNet
+from lthlab.sparse import sparse_below
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".reference"
@@ -146,6 +147,7 @@ def write_provenance(name: str, study: dict) -> None:
         "arms": study["arms"],
         "seeds": list(study["seeds"]),
         "rewind_to": study["rewind_to"],
+        "sparse_below": sparse_below(),  # for fully connected networks
         "recipe": asdict(study["recipe"]) | {"steps": study["recipe"].steps(data)},
         "versions": {package: version(package) for package in ("torch", "numpy", "lthlab", "mnist1d")}
         | {"python": platform.python_version(), "machine": platform.machine()},
@@ -158,6 +160,7 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", default=[*STUDIES], help=f"of {', '.join(STUDIES)}; default all")
     parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args()
+    torch.set_num_threads(1)
     for name in options.names:
         special = {"rewinding-search": search, "stability": stability}
         special[name](options.jobs) if name in special else make(name, options.jobs)

@@ -13,7 +13,7 @@
 #
 # **You need** notebooks 02 and 03.
 #
-# **Time**: 35 minutes to read, about 2 minutes to run on two cores.
+# **Time**: 35 minutes to read, about a minute to run.
 
 # %%
 import statistics
