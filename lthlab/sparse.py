@@ -117,6 +117,8 @@ def chain_of(model: nn.Module) -> list[nn.Linear]:
 class Autograd:
     """By torch's autograd, for every network."""
 
+    reuses_slopes = False  # whether every gradient stays the same tensor from step to step
+
     def __init__(self, model: nn.Module, masks: Masks | None):
         self.model, self.trained = model, list(model.parameters())
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)
@@ -151,6 +153,8 @@ class Autograd:
 
 class ByHand(Autograd):
     """Backpropagation written out for a chain of Linear and ReLU: autograd's bits, without its bookkeeping."""
+
+    reuses_slopes = True
 
     def __init__(self, model: nn.Module, layers: list[nn.Linear], masks: Masks | None, batch_size: int):
         super().__init__(model, masks)
@@ -190,6 +194,8 @@ class ByHand(Autograd):
 
 class Sparse(Autograd):
     """Backpropagation over kept weights alone: they are the parameters, and nothing is computed for the others."""
+
+    reuses_slopes = True
 
     def __init__(self, model: nn.Module, layers: list[nn.Linear], masks: Masks, batch_size: int):
         super().__init__(model, masks)

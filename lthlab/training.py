@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -112,7 +112,7 @@ def train(
     gradients.read()
 
     began, kept, measured = time.perf_counter(), {}, []
-    losses = torch.zeros(total - first, device=dataset.device)  # read once, at the end
+    losses, update = [], optimizer.step  # losses are read once, at the end
     label = progress if isinstance(progress, str) else "training"
     noise, base = noise_generator(dataset.device), make_generator(seed, "noise").initial_seed()
     with (
@@ -137,10 +137,13 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(step, total)
             noise.manual_seed(base ^ step)  # dropout's: of seed and step alone, so a snapshot need not hold it
-            losses[step - first] = gradients(x, y)
-            optimizer.step()
+            losses.append(gradients(x, y))
+            update()
+            if step == first and gradients.reuses_slopes:
+                update = prepared_step(optimizer)
             gradients.keep_pruned_at_zero()
             bar.update()
+    losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
     return History(_table(measured, losses, first, per_epoch), kept, time.perf_counter() - began)
 
 
@@ -150,6 +153,32 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "sgd":
         options["momentum"] = recipe.momentum
     return OPTIMIZERS[recipe.optimizer](model.parameters(), **options)
+
+
+def prepared_step(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
+    """`optimizer.step` for gradients that stay where they are: its own fused kernel, called directly.
+
+    At every call PyTorch collects parameters, gradients and state anew; on small networks that takes as
+    long as the kernel. To be made after the first step, which creates the state.
+    """
+    (group,) = optimizer.param_groups
+    tensors = group["params"], [p.grad for p in group["params"]]
+    states = [optimizer.state[p] for p in group["params"]]
+    names = ["momentum_buffer"] if isinstance(optimizer, torch.optim.SGD) else ["exp_avg", "exp_avg_sq"]
+    state = [[entry[name] for entry in states if entry.get(name) is not None] for name in names]
+    fixed = {"weight_decay": group["weight_decay"], "maximize": False, "grad_scale": None, "found_inf": None}
+    if isinstance(optimizer, torch.optim.SGD):
+        fixed |= {"momentum": group["momentum"], "dampening": 0.0, "nesterov": False, "is_first_step": False}
+        return lambda: torch._fused_sgd_(*tensors, *state, lr=group["lr"], **fixed)
+    fixed |= {"beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"], "amsgrad": False}
+    kernel = torch._fused_adamw_ if isinstance(optimizer, torch.optim.AdamW) else torch._fused_adam_
+    steps = [entry["step"] for entry in states]
+
+    def step() -> None:
+        torch._foreach_add_(steps, 1)
+        kernel(*tensors, *state, [], steps, lr=group["lr"], **fixed)
+
+    return step
 
 
 def noise_generator(device: torch.device) -> torch.Generator:
@@ -189,8 +218,8 @@ def _check_devices(model: nn.Module, dataset: Dataset) -> None:
                          f'Bring them together: model.to("{dataset.device}").')  # fmt: skip
 
 
-def _table(measured: list, losses: torch.Tensor, first: int, per_epoch: int) -> pd.DataFrame:
-    rows, losses = [], losses.tolist()
+def _table(measured: list, losses: list[float], first: int, per_epoch: int) -> pd.DataFrame:
+    rows = []
     values = torch.stack([both for _, both in measured]).tolist()
     previous = first
     for (step, _), (loss, accuracy) in zip(measured, values, strict=True):

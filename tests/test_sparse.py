@@ -19,7 +19,7 @@ from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
 from lthlab.recipes import Recipe, recipe_for
 from lthlab.sparse import CSR, Autograd, ByHand, Sparse, chain_of, choose_step, sparse_below_is
-from lthlab.training import train
+from lthlab.training import example_order, make_optimizer, train
 
 OPTIMIZERS = {
     "sgd": Recipe("sgd", 0.05, batch_size=20, duration="12it"),
@@ -113,6 +113,21 @@ def test_sparse_training_follows_dense_training(name, tiny):
         torch.testing.assert_close(kept[key], dense[key], rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(kept_history.table["value"], dense_history.table["value"], rtol=1e-4)
     assert kept_history.snapshots[6].optimizer["param_groups"] == dense_history.snapshots[6].optimizer["param_groups"]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("resumed", [False, True])
+def test_training_has_the_bits_of_a_plain_loop_with_torchs_own_optimiser(name, resumed, tiny):
+    recipe, model, plain = OPTIMIZERS[name], build_model("mlp-8-6", tiny), build_model("mlp-8-6", tiny)
+    start = train(build_model("mlp-8-6", tiny), tiny, recipe, snapshots=[4]).snapshots[4] if resumed else None
+    train(model, tiny, recipe, start=start)
+    optimizer = make_optimizer(plain, recipe)
+    for step in range(12):
+        order = example_order(tiny, 0, step // 5)[step % 5 * 20 : step % 5 * 20 + 20]
+        optimizer.zero_grad()
+        F.cross_entropy(plain(tiny.train.x[order]), tiny.train.y[order]).backward()
+        optimizer.step()
+    assert all(torch.equal(bits(a), bits(b)) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
 
 
 def test_masks_belong_to_layers_by_name_not_by_order(tiny):
