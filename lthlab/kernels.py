@@ -19,8 +19,9 @@ except ImportError:  # everything still works, with dense products
 @functools.cache
 def compile_for(width: int):
     """The three kernels for arrays of `width` columns: multiply, multiply_sampled and the whole `step`."""
-    # Sums may be taken in any order, as in every BLAS.
-    compiled = numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+    # Sums may be taken in any order, as in every BLAS. Never cache=True: numba's cache on disk takes no lock, so
+    # two processes that compile for two widths can swap their files, and code for 64 columns writes past 32.
+    compiled = numba.njit(nogil=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 
     @compiled
     def multiply(starts, columns, values, x, out):

@@ -305,3 +305,8 @@ def test_only_chains_can_be_compacted(tiny_signals):
     model = build_model("resnet1d-4", tiny_signals)
     with pytest.raises(TypeError, match="ResNet is not a plain chain"):
         compact(model, full_masks(model))
+
+
+def test_compiled_code_is_not_cached_on_disk():
+    # Two processes that compile at once can swap the files of numba's cache: wrong code, and a damaged heap.
+    assert [kernel.stats.cache_path for kernel in kernels.compile_for(32)] == [None] * 3
