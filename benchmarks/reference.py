@@ -19,10 +19,25 @@ from joblib import Parallel, delayed
 from torch import nn
 from tqdm import tqdm
 
-from lthlab import density, initialize_, interpolate, recipe_for, run_experiment, train_copies
-from lthlab.arms import Run
+from lthlab import (
+    ARMS,
+    count_kept,
+    density,
+    full_masks,
+    initialize_,
+    interpolate,
+    layer_densities,
+    magnitude,
+    overlap,
+    prune,
+    recipe_for,
+    run_experiment,
+    train,
+    train_copies,
+)
 from lthlab.data import load_dataset
 from lthlab.models import ResNet
+from lthlab.run import Run
 from lthlab.sparse import sparse_below
 
 ROOT = Path(__file__).parent.parent
@@ -31,6 +46,9 @@ FOLDER = ROOT / "lthlab" / "assets" / "reference"
 EARLY = ["5it", "10it", "20it", "40it", "70it", "100it"]
 CONTROLS = ["dense", "ticket", "reinitialised", "shuffled", "random", "signs"]
 RETRAINING = ["learning-rate rewinding", "fine-tuning"]
+BEFORE = ["magnitude at init", "SNIP", "GraSP", "SynFlow"]  # masks found before training
+CHECKS = [f"{arm}, {check}" for arm in BEFORE for check in ("shuffled", "reinitialised", "inverted")]
+RACE = ["dense", "ticket", "random", "ERK", *BEFORE, "magnitude after training", "Early-Bird", "RigL", "SET"]
 
 STUDIES = {
     "fashion-mini": {
@@ -59,6 +77,24 @@ STUDIES = {
         "seeds": range(10),
         "levels": 12,
         "rewind_to": [0, 12, 24, 48, 96, 192],
+    },
+    "race-mnist1d": {
+        "model": "mlp-100-100-100",
+        "dataset": "mnist1d",
+        "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
+        "seeds": range(10),
+        "levels": 20,
+        "control_levels": [4, 8, 12, 16, 20],
+        "evaluate_every": 0,
+    },
+    "race-fashion-mini": {
+        "model": "lenet-300-100",
+        "dataset": "fashion-mini",
+        "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
+        "seeds": range(10),
+        "levels": 24,
+        "control_levels": [5, 10, 15, 20, 24],
+        "evaluate_every": 0,
     },
 }
 
@@ -120,6 +156,32 @@ def line_between_copies(run: Run, seed: int, level: int) -> pd.DataFrame:
     )
 
 
+def overlaps(n_jobs: int) -> None:
+    """How much of the ticket of the studies "race-..." other masks already hold, by method and training step."""
+    studies = [("race-mnist1d", 12), ("race-fashion-mini", 15)]
+    tasks = [(name, level, seed) for name, level in studies for seed in STUDIES[name]["seeds"]]
+    found = Parallel(n_jobs=n_jobs)(delayed(overlaps_with_ticket)(*task) for task in tqdm(tasks))
+    pd.concat(found).round(4).to_csv(FOLDER / "overlaps.csv", index=False)
+
+
+def overlaps_with_ticket(name: str, level: int, seed: int) -> pd.DataFrame:
+    """Of one seed: masks of the ticket's layer densities by magnitude at steps of training, and those found before."""
+    torch.set_num_threads(1)
+    model, dataset = STUDIES[name]["model"], STUDIES[name]["dataset"]
+    run = Run(model, dataset, recipe_for(model, dataset), 0, 0, (), CACHE, sparse_below())
+    masks, total, rows = run.masks("ticket", seed, level), run.recipe.steps(run.data), []
+    chance = sum(float(mask.float().mean()) * int(mask.sum()) for mask in masks.values()) / count_kept(masks)
+    steps = sorted({round(total * share) for share in (0, 0.001, 0.003, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1)})
+    model, fractions = run.build(seed), {layer: 1 - kept for layer, kept in layer_densities(masks).items()}
+    history = train(model, run.data, run.recipe, seed=seed, snapshots=steps, evaluate_every=0)
+    for step in steps:
+        model.load_state_dict(history.snapshots[step].model)
+        rows.append(("magnitude", step, overlap(prune(magnitude(model), full_masks(model), fractions), masks)))
+    rows += [(arm, 0, overlap(ARMS[arm](run, seed, level).masks, masks)) for arm in (*BEFORE, "ERK", "random")]
+    table = pd.DataFrame(rows, columns=["arm", "step", "overlap"])
+    return table.assign(dataset=run.data.name, seed=seed, chance=chance, density=density(masks))
+
+
 def make(name: str, n_jobs: int) -> None:
     """Run one study of STUDIES and write its table, for every step that it rewinds to."""
     study = {"rewind_to": [0], "recipe": recipe_for(STUDIES[name]["model"], STUDIES[name]["dataset"])} | STUDIES[name]
@@ -128,7 +190,7 @@ def make(name: str, n_jobs: int) -> None:
     table = pd.concat([run_experiment(**run, folder=CACHE, n_jobs=n_jobs) for run in runs])
     # What notebooks draw, in a file that stays small: races for the controls, ends for all, losses at the end only.
     ends = table["step"] == table.groupby(["arm", "rewind_step", "seed", "level"])["step"].transform("max")
-    races = table["arm"].isin(CONTROLS) & (len(study["rewind_to"]) == 1)
+    races = table["arm"].isin(CONTROLS) & (len(study["rewind_to"]) == 1) & (not name.startswith("race-"))
     table = table[((table["metric"] == "accuracy") & (races | ends)) | ((table["split"] == "validation") & ends)]
     table = table.drop(columns=["dataset", "model"]).round({"density": 5, "value": 4})
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -162,5 +224,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in options.names:
-        special = {"rewinding-search": search, "stability": stability}
+        special = {"rewinding-search": search, "stability": stability, "overlaps": overlaps}
         special[name](options.jobs) if name in special else make(name, options.jobs)

@@ -1,10 +1,11 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
 The rooms, in the order that data walks through them: data, models, masks, pruning, recipes, sparse, compaction,
-training, tickets, stability, arms, experiments, cost, plots. Everything a notebook needs can be imported from here.
+training, tickets, stability, dynamic, run, arms, experiments, cost, plots. Everything a notebook needs can be
+imported from here.
 """
 
-from lthlab.arms import ARMS
+from lthlab.arms import ARMS, before_training
 from lthlab.compaction import compact
 from lthlab.cost import (
     Assumptions,
@@ -18,6 +19,7 @@ from lthlab.cost import (
     training_memory,
 )
 from lthlab.data import DATASETS, Dataset, Split, default_device, load_dataset, make_dataset
+from lthlab.dynamic import EarlyBird, drop_and_grow, early_bird, train_dynamic
 from lthlab.experiments import Interval, interval, paired, run_experiment
 from lthlab.masks import (
     Masks,
@@ -30,6 +32,7 @@ from lthlab.masks import (
     load_masks,
     load_weights_,
     mask_applier,
+    overlap,
     prunable_weights,
     read_metadata,
     save_masks,
@@ -37,10 +40,24 @@ from lthlab.masks import (
     shuffle_masks,
 )
 from lthlab.models import build_model, initialize_
-from lthlab.pruning import Scores, layer_fractions, magnitude, obd, prune, random
+from lthlab.pruning import (
+    Batch,
+    Scores,
+    draw_batch,
+    erk_densities,
+    grasp,
+    layer_fractions,
+    magnitude,
+    obd,
+    prune,
+    prune_at_init,
+    random,
+    snip,
+    synflow,
+)
 from lthlab.recipes import Recipe, count_steps, recipe_for
 from lthlab.stability import error_barrier, interpolate, train_copies
-from lthlab.tickets import Level, Ticket, count_levels, find_ticket, pruning_rates, reinitialize, rewind
+from lthlab.tickets import Level, Ticket, count_levels, find_ticket, level_sizes, pruning_rates, reinitialize, rewind
 from lthlab.training import History, Snapshot, evaluate, train
 
 __version__ = "0.1.0"

@@ -1,115 +1,57 @@
 """Arms: what each experiment trains, as small functions of a run, a seed and a level."""
 
-import functools
-import hashlib
-import json
-import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import islice
 
-import torch
 from torch import nn
 
-from lthlab._common import load_tensors
-from lthlab.data import Dataset, load_dataset
+from lthlab.dynamic import early_bird, train_dynamic
 from lthlab.masks import Masks, density, full_masks, shuffle_masks
-from lthlab.models import build_model
-from lthlab.pruning import prune, random
-from lthlab.recipes import Recipe, count_steps
-from lthlab.sparse import chain_of
-from lthlab.tickets import pruning_rates, reinitialize
-from lthlab.training import Snapshot, make_optimizer
+from lthlab.pruning import (
+    Batch,
+    Scores,
+    draw_batch,
+    erk_densities,
+    grasp,
+    magnitude,
+    prune,
+    prune_at_init,
+    random,
+    snip,
+    synflow,
+)
+from lthlab.recipes import Recipe
+from lthlab.run import Run
+from lthlab.tickets import level_sizes, reinitialize
+from lthlab.training import History, Snapshot, make_optimizer, train
 
 
 @dataclass(frozen=True)
 class Start:
-    """Where a training begins: its masks, the snapshot to go on from, and the recipe where it is not the run's."""
+    """Where a training begins: its masks, the snapshot to go on from; the recipe and way to train, if not the run's."""
 
     masks: Masks
     snapshot: Snapshot
     recipe: Recipe | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """What defines a run, and the folder that holds its finished levels, one file each."""
-
-    model: str | Callable[[Dataset, int], nn.Module]
-    dataset: str | Dataset
-    recipe: Recipe
-    rewind_to: str | int
-    evaluate_every: str | int
-    evaluate_at: tuple[str | int, ...]
-    folder: Path
-    sparse_below: float = 0.0  # the density below which fully connected networks train on their kept weights alone
-
-    @property
-    def data(self) -> Dataset:
-        return _load_once(self.dataset) if isinstance(self.dataset, str) else self.dataset
-
-    @property
-    def model_name(self) -> str:
-        name = self.model if isinstance(self.model, str) else getattr(self.model, "__name__", "network")
-        return re.sub(r"[^\w.-]+", "", name) or "network"
-
-    @property
-    def rewind_step(self) -> int:
-        return count_steps(self.rewind_to, self.recipe.steps_per_epoch(self.data))
-
-    def build(self, seed: int) -> nn.Module:
-        """The network with the initial values of a seed."""
-        return build_model(self.model, self.data, seed) if isinstance(self.model, str) else self.model(self.data, seed)
-
-    def path(self, arm: str, seed: int, level: int) -> Path:
-        """The file of a finished level. Its folder's name is a digest of all that defines the run."""
-        model = self.build(0)
-        settings = asdict(self.recipe) | ({"sparse_below": self.sparse_below} if chain_of(model) else {}) | {
-            "version": 1, "model": self.model_name, "dataset": self.data.name, "data": _fingerprint(self.data),
-            "network": _describe(model), "device": self.data.device.type, "torch": torch.__version__,
-            "rewind": self.rewind_step, "every": self.evaluate_every, "at": list(self.evaluate_at),
-        }  # fmt: skip
-        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-        name = f"{self.model_name}-{self.data.name}-{key}"
-        return self.folder / name / arm.replace(" ", "-") / f"seed-{seed:03d}-level-{level:02d}.safetensors"
-
-    def masks(self, arm: str, seed: int, level: int) -> Masks:
-        """The masks that a finished level was trained with."""
-        return self._tensors(arm, seed, level, "mask")
-
-    def trained(self, arm: str, seed: int, level: int) -> dict[str, torch.Tensor]:
-        """The state that a finished level was trained to."""
-        return self._tensors(arm, seed, level, "trained")
-
-    def start(self, seed: int) -> Snapshot:
-        """The snapshot at the rewind step: weights, buffers and optimiser state."""
-        state, groups = self._tensors("dense", seed, 0, "optimizer"), self.read("dense", seed, 0)[1]["optimizer"]
-        optimizer = {"state": {}, "param_groups": json.loads(groups)}
-        for name, tensor in state.items():
-            number, key = name.split("/")
-            optimizer["state"].setdefault(int(number), {})[key] = tensor
-        return Snapshot(self.rewind_step, self._tensors("dense", seed, 0, "start"), optimizer)
-
-    def pruned(self, arm: str, seed: int, level: int) -> Masks:
-        """The masks after one more pruning by magnitude of what the level before was trained to."""
-        before = (arm, seed, level - 1) if level > 1 else ("dense", seed, 0)
-        masks, trained = self.masks(*before), self.trained(*before)
-        scores = {name: trained[name].abs() for name in masks}
-        return prune(scores, masks, pruning_rates(masks, self.recipe), self.recipe.scope)
-
-    def _tensors(self, arm: str, seed: int, level: int, part: str) -> dict[str, torch.Tensor]:
-        tensors = self.read(arm, seed, level)[0]
-        chosen = {name.removeprefix(part + "/"): t for name, t in tensors.items() if name.startswith(part + "/")}
-        return {name: t.to(self.data.device) for name, t in chosen.items()}
-
-    def read(self, arm: str, seed: int, level: int) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-        """All tensors and metadata of a finished level; ValueError if its file is missing or damaged."""
-        return load_tensors(self.path(arm, seed, level), "level")
+    train: Callable[..., History] = train
 
 
 # An arm says where the training of one level begins. To add one, write a function and name it in ARMS.
+# It may read the finished tickets of its seed, unless it says that it needs less.
 
 
+def needs(what: str):
+    """Mark an arm that reads only the trained "dense" network, or "nothing", so that no tickets are made for it."""
+
+    def mark(arm):
+        arm.needs = what
+        return arm
+
+    return mark
+
+
+@needs("dense")
 def dense(run: Run, seed: int, level: int) -> Start:
     """The whole network from its initial values: level 0 of every pruning."""
     model = run.build(seed)
@@ -168,6 +110,98 @@ def fine_tuning(run: Run, seed: int, level: int) -> Start:
     return Start(run.pruned("fine-tuning", seed, level), replace(first, model=run.trained(*before)), recipe)
 
 
+@needs("dense")
+def magnitude_after_training(run: Run, seed: int, level: int) -> Start:
+    """The trained network pruned in one go, at the ticket's rates, and trained again from its trained values.
+
+    The usual way, with the learning rate rewound (Han et al. 2015; Renda et al. 2020); it trains twice.
+    """
+    full, trained = run.masks("dense", seed, 0), run.trained("dense", seed, 0)
+    sizes, *_, kept = islice(level_sizes(full, run.recipe), level + 1)
+    fractions = {name: 1 - kept[name] / sizes[name] for name in kept}
+    fraction = fractions["all"] if run.recipe.scope == "global" else fractions
+    masks = prune({name: trained[name].abs() for name in full}, full, fraction, run.recipe.scope)
+    return Start(masks, replace(dense(run, seed, 0).snapshot, model=trained))
+
+
+def before_training(score: Callable[[nn.Module, Batch], Scores], steps: int = 1) -> Callable[[Run, int, int], Start]:
+    """An arm for any score (model, batch): pruned at initialisation to the ticket's density, then trained.
+
+    The batch holds ten examples per class, drawn by the seed. See `prune_at_init` for `steps`.
+    """
+
+    @needs("nothing")
+    def arm(run: Run, seed: int, level: int) -> Start:
+        batch = draw_batch(run.data.train, 10 * len(run.data.classes), seed)
+        masks = prune_at_init(run.build(seed), score, batch, run.density(level), steps)
+        return Start(masks, dense(run, seed, 0).snapshot)
+
+    return arm
+
+
+@needs("nothing")
+def erk(run: Run, seed: int, level: int) -> Start:
+    """Random masks with the layer densities of Erdos-Renyi-Kernel (Evci et al. 2020, section 3.1)."""
+    model = run.build(seed)
+    fractions = {name: 1 - kept for name, kept in erk_densities(full_masks(model), run.density(level)).items()}
+    return Start(prune(random(model, seed), full_masks(model), fractions), dense(run, seed, 0).snapshot)
+
+
+def dynamic(grow: str) -> Callable[[Run, int, int], Start]:
+    """An arm that starts from `erk` and moves its masks while it trains: RigL or SET."""
+
+    @needs("nothing")
+    def arm(run: Run, seed: int, level: int) -> Start:
+        return replace(erk(run, seed, level), train=lambda *a, **b: train_dynamic(*a, grow=grow, **b)[0])
+
+    return arm
+
+
+@needs("nothing")
+def early_bird_ticket(run: Run, seed: int, level: int) -> Start:
+    """The mask that settles first while the dense network trains; from there on only its weights (You et al. 2020)."""
+    every = max(1, run.recipe.steps(run.data) // 40)
+    found = early_bird(run.build(seed), run.data, run.recipe, run.density(level), seed=seed, every=every)
+    return Start(found.masks, found.start)
+
+
+# The sanity checks of Frankle et al. 2021, section 5, for any arm that begins at initialisation.
+
+
+def then_shuffled(arm: Callable[[Run, int, int], Start]) -> Callable[[Run, int, int], Start]:
+    """The same arm with its masks shuffled within layers: are the places of the weights worth anything?"""
+
+    @needs(getattr(arm, "needs", "ticket"))
+    def shuffled_arm(run: Run, seed: int, level: int) -> Start:
+        start = arm(run, seed, level)
+        return replace(start, masks=shuffle_masks(start.masks, seed))
+
+    return shuffled_arm
+
+
+def then_reinitialised(arm: Callable[[Run, int, int], Start]) -> Callable[[Run, int, int], Start]:
+    """The same arm with newly drawn values: does the mask belong to the values that it was found with?"""
+
+    @needs(getattr(arm, "needs", "ticket"))
+    def reinitialised_arm(run: Run, seed: int, level: int) -> Start:
+        start = arm(run, seed, level)
+        fresh = reinitialize(run.build(seed), start.masks, seed=1_000_000 + seed)
+        return replace(start, snapshot=replace(start.snapshot, model=fresh.state_dict()))
+
+    return reinitialised_arm
+
+
+def inverted(score: Callable[[nn.Module, Batch], Scores]) -> Callable[[nn.Module, Batch], Scores]:
+    """The negated score: prunes first what the score would keep longest."""
+    return lambda model, batch: {name: -values for name, values in score(model, batch).items()}
+
+
+BEFORE_TRAINING = {
+    "magnitude at init": (magnitude, 1),
+    "SNIP": (snip, 1),
+    "GraSP": (grasp, 1),
+    "SynFlow": (synflow, 100),
+}
 ARMS: dict[str, Callable[[Run, int, int], Start]] = {
     "dense": dense,
     "ticket": ticket,
@@ -177,31 +211,15 @@ ARMS: dict[str, Callable[[Run, int, int], Start]] = {
     "signs": signs,
     "learning-rate rewinding": learning_rate_rewinding,
     "fine-tuning": fine_tuning,
+    "magnitude after training": magnitude_after_training,
+    "ERK": erk,
+    "RigL": dynamic("gradient"),
+    "SET": dynamic("random"),
+    "Early-Bird": early_bird_ticket,
 }
+for _name, (_score, _steps) in BEFORE_TRAINING.items():
+    ARMS[_name] = before_training(_score, _steps)
+    ARMS[f"{_name}, shuffled"] = then_shuffled(ARMS[_name])
+    ARMS[f"{_name}, reinitialised"] = then_reinitialised(ARMS[_name])
+    ARMS[f"{_name}, inverted"] = before_training(inverted(_score), _steps)
 CHAINS = ("ticket", "learning-rate rewinding", "fine-tuning")  # each level needs the one before
-
-
-@functools.lru_cache(maxsize=2)
-def _load_once(name: str) -> Dataset:
-    return load_dataset(name)
-
-
-def _describe(model: nn.Module) -> str:
-    """A digest of a network: its printed structure and its initial values."""
-    digest = hashlib.sha256(repr(model).encode() + "".join(getattr(model, "keep_dense", ())).encode())
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
-@functools.lru_cache(maxsize=4)
-def _digest_of(*tensors: torch.Tensor) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def _fingerprint(dataset: Dataset) -> str:
-    """A digest of all inputs and labels, so that other data under the same name are another run."""
-    return _digest_of(*(t for part in (dataset.train, dataset.validation, dataset.test) for t in (part.x, part.y)))

@@ -19,14 +19,15 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from lthlab._common import load_tensors, save_tensors, unknown_name
-from lthlab.arms import ARMS, CHAINS, Run, Start
+from lthlab.arms import ARMS, CHAINS, Start
 from lthlab.data import Dataset
 from lthlab.masks import density as density_of
 from lthlab.masks import full_masks
 from lthlab.recipes import Recipe, recipe_for
+from lthlab.run import Run
 from lthlab.sparse import sparse_below, sparse_below_is
 from lthlab.tickets import count_levels
-from lthlab.training import evaluate, train
+from lthlab.training import evaluate
 
 COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
 
@@ -84,8 +85,9 @@ def run_experiment(
         controls = [
             [(arm, seed, n)] for arm in arms if arm not in ("dense", *CHAINS) for n in controlled for seed in seeds
         ]
-        if set(arms) == {"dense"}:
-            first = [[("dense", seed, 0)] for seed in seeds]
+        needed = {getattr(ARMS[arm], "needs", "ticket") for arm in arms}
+        if "ticket" not in needed:
+            first = [[("dense", seed, 0)] for seed in seeds] if "dense" in needed else []
         total = sum(map(len, [*first, *chains, *controls]))
         with tqdm(total=total, desc="trainings", disable=not progress, leave=False) as bar:
             for tasks in (first, chains + controls):  # the second need the first
@@ -117,7 +119,7 @@ def _one_thread():
 
 def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:
     model, keep = run.build(seed), [run.rewind_step] if arm == "dense" else []
-    history = train(
+    history = start.train(
         model, run.data, start.recipe or run.recipe, start.masks, seed=seed, start=start.snapshot, snapshots=keep,
         evaluate_every=run.evaluate_every, evaluate_at=run.evaluate_at,
     )  # fmt: skip

@@ -54,6 +54,12 @@ def layer_densities(masks: Masks) -> dict[str, float]:
     return {name: density({name: mask}) for name, mask in masks.items()}
 
 
+def overlap(masks: Masks, others: Masks) -> float:
+    """The share of the kept weights that both keep, 0..1: of the larger number, so chance gives the density."""
+    both = sum(int((mask & others[name]).sum()) for name, mask in masks.items())
+    return both / max(count_kept(masks), count_kept(others), 1)
+
+
 def check_masks(model: nn.Module, masks: Masks) -> None:
     """Raise ValueError, naming the first difference, unless `masks` are of a model built like this one."""
     weights, advice = prunable_weights(model), "Were these masks made for another model?"

@@ -1,19 +1,23 @@
 """Pruning in two steps: a score for every weight, then a mask that drops the lowest scores."""
 
+import copy
 import warnings
+from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lthlab._common import evaluation_mode, make_generator
 from lthlab.data import Split
-from lthlab.masks import Masks, prunable_weights
+from lthlab.masks import Masks, apply_masks_, count_kept, full_masks, prunable_weights
 
 Scores = dict[str, torch.Tensor]
+Batch = tuple[torch.Tensor, torch.Tensor]
 
 
-def magnitude(model: nn.Module) -> Scores:
-    """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019)."""
+def magnitude(model: nn.Module, batch: Batch | None = None) -> Scores:
+    """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019); looks at no data."""
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 
 
@@ -32,8 +36,7 @@ def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Sc
     the mean over `samples` examples of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c.
     The model is scored in evaluation mode and left as it was.
     """
-    chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))[:samples]
-    x = split.x[chosen.to(split.x.device)]
+    x, _ = draw_batch(split, samples, seed)
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
 
     def log_probability(weights, x, label):
@@ -50,6 +53,99 @@ def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Sc
                     weighted = torch.einsum("n,n...->...", probabilities[:, label], gradient.square_())
                     curvature[name] += weighted / len(x)
     return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
+
+
+def snip(model: nn.Module, batch: Batch) -> Scores:
+    """Score each weight by how fast the loss changes with its connection: |w dL/dw| (Lee et al. 2019, equation 4)."""
+    network, weights = _copy_to_score(model)
+    gradients = _gradients(network, weights, batch)
+    return {name: (w * g).detach().abs() for (name, w), g in zip(weights.items(), gradients, strict=True)}
+
+
+def grasp(model: nn.Module, batch: Batch, temperature: float = 200.0) -> Scores:
+    """Score each weight by how much of the gradient's norm goes with it: w (Hg) (Wang et al. 2020, equation 8).
+
+    g is the gradient and H the Hessian of the loss of logits / `temperature` (200 in the authors' code).
+    Low scores are weights whose removal makes the gradient larger, so scores may be negative.
+    """
+    network, weights = _copy_to_score(model)
+    gradients = _gradients(network, weights, batch, temperature, create_graph=True)
+    half_norm = sum(g.square().sum() for g in gradients) / 2  # its derivative by w is Hg
+    products = torch.autograd.grad(half_norm, [*weights.values()])
+    return {name: (w * h).detach() for (name, w), h in zip(weights.items(), products, strict=True)}
+
+
+def synflow(model: nn.Module, batch: Batch) -> Scores:
+    """Score each weight by the synaptic flow through it (Tanaka et al. 2020, equation 3).
+
+    w dR/dw, where R sums the outputs for an input of ones after all parameters became their absolute
+    values. No data are looked at: of `batch` only the shape counts. In double precision, because in
+    deep networks the products of many weights overflow.
+    """
+    network, weights = _copy_to_score(model)
+    network.double().eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.abs_()
+    flow = network(torch.ones_like(batch[0][:1], dtype=torch.float64)).sum()
+    gradients = torch.autograd.grad(flow, [*weights.values()])
+    return {name: (w * g).detach() for (name, w), g in zip(weights.items(), gradients, strict=True)}
+
+
+def draw_batch(split: Split, samples: int = 100, seed: int = 0) -> Batch:
+    """`samples` different examples of a split, chosen by the seed, as (x, y)."""
+    chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))[:samples]
+    chosen = chosen.to(split.x.device)
+    return split.x[chosen], split.y[chosen]
+
+
+def prune_at_init(
+    model: nn.Module, score: Callable[[nn.Module, Batch], Scores], batch: Batch, density: float, steps: int = 1
+) -> Masks:
+    """Masks that keep `density` (a fraction) of the weights, found before training by any score (model, batch).
+
+    Scores, drops the lowest over all layers together, and again, `steps` times, so that density ** (k / steps)
+    is left after step k: 1 is one-shot as in SNIP and GraSP, 100 as in SynFlow (Tanaka et al. 2020,
+    algorithm 1). The given model stays as it is. Raises ValueError as `prune` does.
+    """
+    if not 0 < density <= 1:
+        raise ValueError(f"A density is a fraction above 0 and at most 1 (0.036 is 3.6 %); got {density}.")
+    masks, pruned = full_masks(model), copy.deepcopy(model)
+    total = count_kept(masks)
+    for step in range(1, steps + 1):
+        scores = score(apply_masks_(pruned, masks), batch)
+        masks = prune(scores, masks, 1 - round(total * density ** (step / steps)) / count_kept(masks), "global")
+    return masks
+
+
+def erk_densities(masks: Masks, density: float) -> dict[str, float]:
+    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all (Evci et al. 2020, section 3.1).
+
+    Proportional to (the sum of the weight's dimensions) / (their product): small layers stay denser.
+    Layers that would be more than full are full, and the others share the rest.
+    """
+    ratio = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
+    full: set[str] = set()
+    while True:
+        left = density * sum(mask.numel() for mask in masks.values()) - sum(masks[name].numel() for name in full)
+        scale = left / max(sum(ratio[name] * masks[name].numel() for name in masks if name not in full), 1e-12)
+        over = {name for name in masks if name not in full and scale * ratio[name] > 1}
+        if not over:
+            return {name: 1.0 if name in full else scale * ratio[name] for name in masks}
+        full |= over
+
+
+def _copy_to_score(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Parameter]]:
+    """A copy, so that scoring changes nothing, in training mode: no running statistics exist before training."""
+    network = copy.deepcopy(model).train().requires_grad_(True)
+    return network, prunable_weights(network)
+
+
+def _gradients(network, weights, batch: Batch, temperature: float = 1.0, create_graph: bool = False):
+    x, y = batch
+    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):  # dropout draws
+        loss = F.cross_entropy(network(x) / temperature, y)
+        return torch.autograd.grad(loss, [*weights.values()], create_graph=create_graph)
 
 
 def layer_fractions(masks: Masks, fc: float = 0.2, conv: float = 0.2, output: float | None = None) -> dict[str, float]:
@@ -111,6 +207,10 @@ def _check(scores: Scores, masks: Masks, fraction: float | dict[str, float], sco
     for rate in fraction.values() if isinstance(fraction, dict) else [fraction]:
         if not 0 <= rate <= 1:
             raise ValueError(f"A fraction to prune lies between 0 and 1 (0.2 is 20 %); got {rate}.")
+    if not isinstance(scores, dict) or not all(isinstance(score, torch.Tensor) for score in scores.values()):
+        came = "nothing (is a `return` missing?)" if scores is None else f"a {type(scores).__name__}"
+        came = f"{came} that holds other things than tensors" if isinstance(scores, dict) else came
+        raise ValueError(f"Scores are a dict from parameter name to tensor, as `magnitude` returns it; got {came}.")
     if scores.keys() != masks.keys():
         raise ValueError(f"Scores are for {', '.join(scores)}; masks for {', '.join(masks)}. They must match.")
     for name, score in scores.items():

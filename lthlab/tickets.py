@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -144,16 +144,24 @@ def count_levels(masks: Masks, recipe: Recipe, levels: int | None = None, densit
         return levels
     if not 0 < density <= 1:
         raise ValueError(f"A density is a fraction above 0 and at most 1 (0.036 is 3.6 %); got {density}.")
-    sizes, rates, number = {name: mask.numel() for name, mask in masks.items()}, pruning_rates(masks, recipe), 0
+    previous = math.inf
+    for number, kept in enumerate(level_sizes(masks, recipe)):
+        left = sum(kept.values()) / sum(mask.numel() for mask in masks.values())  # the quotient that `density` reports
+        if left <= density:
+            return number
+        if left == previous:
+            raise ValueError(f"At these rates pruning stops at density {left:.4f}.")
+        previous = left
+
+
+def level_sizes(masks: Masks, recipe: Recipe) -> Iterator[dict[str, int]]:
+    """How many weights are left after 0, 1, 2, ... prunings at the recipe's rates: by layer, or of "all" together."""
+    kept, rates = {name: mask.numel() for name, mask in masks.items()}, pruning_rates(masks, recipe)
     if recipe.scope == "global":
-        sizes, rates = {"all": sum(sizes.values())}, {"all": rates}
-    kept = dict(sizes)
-    while sum(kept.values()) / sum(sizes.values()) > density:  # the quotient that `density` reports
-        after = {name: n - round(rates[name] * n) for name, n in kept.items()}
-        if after == kept:
-            raise ValueError(f"At these rates pruning stops at density {sum(kept.values()) / sum(sizes.values()):.4f}.")
-        kept, number = after, number + 1
-    return number
+        kept, rates = {"all": sum(kept.values())}, {"all": rates}
+    while True:
+        yield kept
+        kept = {name: n - round(rates[name] * n) for name, n in kept.items()}
 
 
 _density = density  # find_ticket has an argument of that name

@@ -79,6 +79,7 @@ def train(
     *,
     seed: int = 0,
     start: Snapshot | None = None,
+    until: str | int | None = None,
     snapshots: Iterable[str | int] = (),
     evaluate_every: str | int = "1ep",
     evaluate_at: Iterable[str | int] = (),
@@ -87,10 +88,11 @@ def train(
     """Train `model` in place by `recipe`; weights outside `masks` stay exactly 0.0 throughout.
 
     The order of the examples depends on `seed` and the epoch alone. From a `start` snapshot the model,
-    its buffers, the optimiser, the schedule and the data order go on where it was taken. Validation
-    loss and accuracy are measured at the start, the end, every `evaluate_every` and at the steps
-    `evaluate_at`; nothing else makes the device wait. `snapshots` are durations after which to keep a
-    `Snapshot`. `progress` shows a bar (a string is its label). The test split is never looked at.
+    its buffers, the optimiser, the schedule and the data order go on where it was taken. `until` stops
+    at a step before the recipe's end, on the recipe's schedule. Validation loss and accuracy are measured
+    at the start, the end, every `evaluate_every` and at the steps `evaluate_at`; nothing else makes the
+    device wait. `snapshots` are durations after which to keep a `Snapshot`. `progress` shows a bar (a
+    string is its label). The test split is never looked at.
 
     Raises ValueError for masks of another model or durations outside the training.
     """
@@ -98,12 +100,13 @@ def train(
     if masks is not None:
         check_masks(model, masks)  # before anything is changed
     per_epoch, total = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
-    first = start.step if start else 0
+    first, last = start.step if start else 0, total if until is None else count_steps(until, per_epoch)
     period = count_steps(evaluate_every, per_epoch) or total + 1  # 0: only at the start and the end
-    stops = {first, total} | {count_steps(d, per_epoch) for d in evaluate_at}
+    stops = {first, last} | {count_steps(d, per_epoch) for d in evaluate_at}
     keep_at = {count_steps(d, per_epoch) for d in snapshots}
-    if outside := sorted(step for step in stops | keep_at if step > total or (step < first and step in keep_at)):
-        raise ValueError(f"This training runs from step {first} to {total}; step {outside[0]} is not part of it.")
+    if last > total or (outside := sorted(s for s in stops | keep_at if s > last or (s < first and s in keep_at))):
+        raise ValueError(f"This training runs from step {first} to {min(last, total)}; "
+                         f"step {last if last > total else outside[0]} is not part of it.")  # fmt: skip
 
     gradients = choose_step(model, masks, recipe.batch_size)
     optimizer = make_optimizer(gradients, recipe)
@@ -117,16 +120,16 @@ def train(
     noise, base = noise_generator(dataset.device), make_generator(seed, "noise").initial_seed()
     with (
         torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []),
-        tqdm(total=total - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
+        tqdm(total=last - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
     ):
-        for step in range(first, total + 1):
+        for step in range(first, last + 1):
             if step % period == 0 or step in stops or step in keep_at:
                 gradients.write()
             if step % period == 0 or step in stops:
                 measured.append((step, measure(model, dataset.validation)))
             if step in keep_at:
                 kept[step] = Snapshot.take(step, model, optimizer, gradients.widen)
-            if step == total:
+            if step == last:
                 break
             epoch, batch = divmod(step, per_epoch)
             if batch == 0 or step == first:
