@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB_ARGS ?=
 TEST_ARGS ?=
+BROWSER ?= 1
 # JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test notebooks bench lint clean
+.PHONY: help lab app test notebooks bench lint clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,8 +27,12 @@ $(READY): pyproject.toml requirements.txt
 lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser --port 8899" passes options on)
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
 
-test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses)
-	$(BIN)/python -m pytest $(TEST_ARGS)
+app: $(READY) ## Serve notebook 08 as an app without code (LAB_ARGS="--port 8899" passes options on)
+	$(BIN)/voila notebooks/08_sparsity_explorer.ipynb $(LAB_ARGS)
+
+test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses, BROWSER=0: no browser)
+	$(if $(filter 0,$(BROWSER)),@echo "BROWSER=0: the tests in a real browser are left out")
+	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser") $(TEST_ARGS)
 
 notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
 	$(BIN)/python notebooks/claims.py

@@ -127,7 +127,7 @@ def magnitude_after_training(run: Run, seed: int, level: int) -> Start:
 def before_training(score: Callable[[nn.Module, Batch], Scores], steps: int = 1) -> Callable[[Run, int, int], Start]:
     """An arm for any score (model, batch): pruned at initialisation to the ticket's density, then trained.
 
-    The batch holds ten examples per class, drawn by the seed. See `prune_at_init` for `steps`.
+    The batch holds ten examples times the number of classes, drawn by the seed. See `prune_at_init` for `steps`.
     """
 
     @needs("nothing")
@@ -141,7 +141,7 @@ def before_training(score: Callable[[nn.Module, Batch], Scores], steps: int = 1)
 
 @needs("nothing")
 def erk(run: Run, seed: int, level: int) -> Start:
-    """Random masks with the layer densities of Erdos-Renyi-Kernel (Evci et al. 2020, section 3.1)."""
+    """Random masks with the layer densities of Erdos-Renyi-Kernel (Evci et al. 2020, section 3)."""
     model = run.build(seed)
     fractions = {name: 1 - kept for name, kept in erk_densities(full_masks(model), run.density(level)).items()}
     return Start(prune(random(model, seed), full_masks(model), fractions), dense(run, seed, 0).snapshot)

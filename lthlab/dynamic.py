@@ -87,9 +87,9 @@ def train_dynamic(
 
     Every `every` steps each layer drops its weights of least magnitude and grows as many new ones, at
     0.0, where the gradient is largest (`grow` "gradient": RigL, Evci et al. 2020, algorithm 1) or by
-    chance ("random": SET, Mocanu et al. 2018). The share that moves falls from `fraction` to 0 on a
-    cosine that ends at `stop` of the training. Every layer keeps its number of weights. Other
-    arguments are those of `train`.
+    chance ("random": SET, Mocanu et al. 2018, in the form of Evci et al.). The share that moves falls
+    from `fraction` to 0 on a cosine that ends at `stop` of the training. Every layer keeps its number of
+    weights. Other arguments are those of `train`.
     """
     if grow not in ("gradient", "random"):
         raise ValueError(f'grow is "gradient" (RigL) or "random" (SET); got {grow!r}.')

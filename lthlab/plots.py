@@ -30,6 +30,16 @@ ARM_COLORS = {
     "fine-tuning": _SAFE[2],
     "iterative": _SAFE[2],
     "one-shot": _SAFE[9],
+    "magnitude at init": _SAFE[2],
+    "SNIP": _SAFE[4],
+    "GraSP": _SAFE[5],
+    "SynFlow": _SAFE[9],
+    "ERK": _SAFE[7],
+    "magnitude after training": _SAFE[2],
+    "Early-Bird": _SAFE[1],
+    "RigL": (0.0, 0.3, 0.3),
+    "SET": (0.35, 0.6, 0.6),
+    "my score": _SAFE[3],
 }
 ARM_DASHES = {
     "dense": (4, 1.5),
@@ -40,6 +50,12 @@ ARM_DASHES = {
     "OBD, layer": (2, 2),
     "learning-rate rewinding": (5, 1, 1, 1),
     "fine-tuning": (2, 1),
+    "magnitude at init": (1, 1),
+    "GraSP": (3, 1),
+    "SynFlow": (5, 1, 1, 1),
+    "ERK": (4, 2),
+    "Early-Bird": (3, 1, 1, 1),
+    "SET": (2, 1),
 }
 _OTHERS = [_SAFE[i] for i in (0, 1, 2, 4, 5, 8)]
 

@@ -56,7 +56,7 @@ def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Sc
 
 
 def snip(model: nn.Module, batch: Batch) -> Scores:
-    """Score each weight by how fast the loss changes with its connection: |w dL/dw| (Lee et al. 2019, equation 4)."""
+    """Score each weight by how fast the loss changes with its connection: |w dL/dw| (Lee et al. 2019, section 4.1)."""
     network, weights = _copy_to_score(model)
     gradients = _gradients(network, weights, batch)
     return {name: (w * g).detach().abs() for (name, w), g in zip(weights.items(), gradients, strict=True)}
@@ -76,7 +76,7 @@ def grasp(model: nn.Module, batch: Batch, temperature: float = 200.0) -> Scores:
 
 
 def synflow(model: nn.Module, batch: Batch) -> Scores:
-    """Score each weight by the synaptic flow through it (Tanaka et al. 2020, equation 3).
+    """Score each weight by the synaptic flow through it (Tanaka et al. 2020, section 6).
 
     w dR/dw, where R sums the outputs for an input of ones after all parameters became their absolute
     values. No data are looked at: of `batch` only the shape counts. In double precision, because in
@@ -119,7 +119,7 @@ def prune_at_init(
 
 
 def erk_densities(masks: Masks, density: float) -> dict[str, float]:
-    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all (Evci et al. 2020, section 3.1).
+    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all (Evci et al. 2020, section 3).
 
     Proportional to (the sum of the weight's dimensions) / (their product): small layers stay denser.
     Layers that would be more than full are full, and the others share the rest.

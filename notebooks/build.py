@@ -35,17 +35,18 @@ def execute(notebook: nbformat.NotebookNode) -> float:
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
-    """Drop what is dead on a page without a kernel: progress bars and widgets, and when each cell ran."""
+    """Drop what is dead on a page without a kernel, and when each cell ran.
+
+    Progress bars go, and widgets too, unless they brought a still picture (or text) to show in their place.
+    """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [
-                output
-                for output in cell.outputs
-                if "\r" not in output.get("text", "")
-                and "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
-            ]
+            for output in cell.outputs:
+                if output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None):
+                    output.data.pop("text/plain", None)  # a widget's class and settings: nothing to read
+            cell.outputs = [o for o in cell.outputs if "\r" not in o.get("text", "") and o.get("data", {"": ""})]
 
 
 def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:

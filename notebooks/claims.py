@@ -39,6 +39,7 @@ class Claim:
 
 FRANKLE_2019 = "Frankle & Carbin 2019, section 2"
 FRANKLE_2020 = "Frankle et al. 2020"
+FRANKLE_2021 = "Frankle et al. 2021"
 RENDA_2020 = "Renda et al. 2020"
 CLAIMS = [
     Claim("90 % of the weights of a trained network can be removed without losing accuracy",
@@ -91,6 +92,34 @@ CLAIMS = [
     Claim("Rewinding the learning rate alone is as good as rewinding the weights too",
           RENDA_2020, "as good or better", "05", "rewinding", "learning-rate rewinding, k = 96", "ticket, k = 96", 9,
           margin=0.01, note="its weights carry over, so in all they were trained longer than the ticket's"),
+    *(claim for study, densest, level, lowest in (("race-mnist1d", 4, 12, 20), ("race-fashion-mini", 5, 15, 24))
+      for claim in (
+        Claim("Pruned at initialisation by SNIP, a network is about as good as the dense one",
+              "Lee et al. 2019", "virtually the same accuracy", "06", study, "SNIP", "dense", level, margin=0.01),
+        Claim("SNIP beats random pruning",
+              FRANKLE_2021, "yes, all such methods, no single number", "06", study, "SNIP", "random", level,
+              note="chance with the ticket's layer densities"),
+        Claim("SNIP stays below magnitude pruning after training",
+              FRANKLE_2021, "yes, all such methods, no single number",
+              "06", study, "magnitude after training", "SNIP", level, note="which trains twice"),
+        Claim("GraSP beats SNIP where few weights are left",
+              "Wang et al. 2020", "at 5 % and less, on ResNet-32 and VGG-19", "06", study, "GraSP", "SNIP", lowest),
+        Claim("SynFlow beats SNIP where few weights are left",
+              "Tanaka et al. 2020", "yes, no single number", "06", study, "SynFlow", "SNIP", lowest),
+        Claim("Shuffled within its layers, the mask of SNIP is as good",
+              FRANKLE_2021, "as good or better", "06", study, "SNIP, shuffled", "SNIP", level, margin=0.01),
+        Claim("With newly drawn values, the mask of SNIP is as good",
+              FRANKLE_2021, "as good", "06", study, "SNIP, reinitialised", "SNIP", level, margin=0.01),
+        Claim("Shuffled within its layers, the mask of SynFlow is as good",
+              FRANKLE_2021, "better", "06", study, "SynFlow, shuffled", "SynFlow", level, margin=0.01),
+        Claim("With newly drawn values, the mask of SynFlow is as good",
+              FRANKLE_2021, "as good", "06", study, "SynFlow, reinitialised", "SynFlow", level, margin=0.01),
+        Claim("Tickets drawn early in training are as good as the dense network",
+              "You et al. 2020", "with 30 to 70 % of the channels pruned", "06", study, "Early-Bird", "dense", densest,
+              margin=0.01, note="single weights, not channels; on mnist1d drawn half-way through training"),
+        Claim("RigL, sparse from start to end, beats a fixed random mask",
+              "Evci et al. 2020", "by 3 to 6 points on ResNet-50", "06", study, "RigL", "ERK", level),
+    )),
 ]  # fmt: skip
 
 

@@ -119,6 +119,20 @@ def test_scores_fit_every_network_and_change_nothing(score, name, tiny, tiny_sig
     assert all(p.grad is None for p in model.parameters())
 
 
+@pytest.mark.parametrize("score", [snip, grasp])
+def test_batchnorm_is_scored_with_the_statistics_of_the_batch(score, tiny_signals):
+    model, batch = build_model("resnet1d-2", tiny_signals), draw_batch(tiny_signals.train, 20)
+    x, y = batch
+    model.eval().norm.running_var.fill_(50.0)  # what it happens to remember does not count
+    fresh = build_model("resnet1d-2", tiny_signals).train()
+    assert states_equal(score(model, batch), score(fresh, batch))
+    if score is snip:
+        weights = prunable_weights(fresh)
+        gradients = torch.autograd.grad(F.cross_entropy(fresh(x), y), [*weights.values()])
+        expected = {n: (w * g).detach().abs() for (n, w), g in zip(weights.items(), gradients, strict=True)}
+        assert states_equal(score(model, batch), expected)
+
+
 def test_dropout_in_a_scored_network_leaves_the_random_state_alone(tiny):
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.Dropout(), nn.Linear(8, 4))
     before = torch.get_rng_state()

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import bits, some_masks
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from lthlab import compact, kernels, sparse
 from lthlab.data import load_dataset
+from lthlab.experiments import paired
 from lthlab.masks import full_masks
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
@@ -189,6 +191,20 @@ def test_lenet_losses_over_200_steps_agree_to_one_in_ten_thousand(optimizer):
         differences.append(np.abs(kept / dense - 1).max())
     # Now and then the input of a ReLU rounds to the other side of zero, and the two part a little for good.
     assert np.median(differences) < 1e-4 and max(differences) < 1e-2
+
+
+def test_accuracy_over_seeds_is_the_same_by_either_way():
+    dataset = load_dataset("fashion-mini")
+    recipe, rows = replace(recipe_for("lenet-300-100", dataset), duration="300it"), []
+    for seed in range(5):
+        for way, below in (("dense", 0.0), ("sparse", 1.0)):
+            model = build_model("lenet-300-100", dataset, seed)
+            masks = prune(magnitude(model), full_masks(model), 0.964)
+            with sparse_below_is(below):
+                rows.append((way, seed, train(model, dataset, recipe, masks, seed=seed, evaluate_every=0).value()))
+    difference = paired(pd.DataFrame(rows, columns=["arm", "seed", "value"]), "sparse", "dense")
+    assert difference.low <= 0 <= difference.high and abs(difference.mean) < 0.005
+    assert min(value for _, _, value in rows) > 0.7
 
 
 class Shouting(nn.Sequential):

@@ -1,0 +1,58 @@
+"""Cost calculator: from a network and its examples to FLOPs, dollars, energy and CO2e."""
+
+import ipywidgets
+
+from lthlab.cost import Assumptions
+from lthlab.widgets.panel import WIDE, Panel, choice, percent, slider
+
+# Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach. Sources: see `cost_calculator`.
+HARDWARE = {
+    "laptop, two cores": (1e11, 30.0, 0.0, 0.5),
+    "NVIDIA V100 (Patterson et al. 2021)": (125e12, 330.0, 1.5, 0.2),
+    "NVIDIA A100": (312e12, 400.0, 2.0, 0.4),
+    "NVIDIA H100": (989e12, 700.0, 3.0, 0.4),
+}
+GRIDS = {"world": 480, "Norway": 30, "France": 56, "Germany": 380, "USA": 370, "India": 710}
+
+
+def cost_calculator() -> Panel:
+    """What a training costs: FLOPs, hours, dollars, energy and CO2e, for a network, its examples, a chip and a grid.
+
+    FLOPs: 6 per parameter and token (Kaplan et al. 2020, section 2.1). V100: 24.6 of 125 TFLOP/s reached, 330 W
+    (Patterson et al. 2021, table 4), 1.50 dollars (Li 2020); A100 and H100: NVIDIA's data sheets (dense bfloat16,
+    board power), prices and the share reached are round assumptions, as is the laptop. Overhead 1.1. Grids: g CO2e/kWh,
+    rounded from Ember 2024.
+    """
+
+    def draw(parameters, tokens, kept, chip, grid):
+        peak, watts, dollars, share = HARDWARE[chip]
+        flops = 6 * parameters * kept * tokens
+        seconds = flops / (peak * share)
+        use = Assumptions(watts=watts, overhead=1.1, grams_per_kwh=GRIDS[grid])
+        rows = {
+            "FLOPs": f"{flops:.3g}",
+            "hours on one chip": f"{seconds / 3600:,.3g}",
+            "dollars of rent": f"{seconds / 3600 * dollars:,.3g}",
+            "kWh": f"{use.kwh(seconds):,.3g}",
+            "kg of CO2e": f"{use.co2e_grams(seconds) / 1000:,.3g}",
+        }
+        table = "".join(
+            f'<tr><th style="text-align: left">{name}</th><td>{value}</td></tr>' for name, value in rows.items()
+        )
+        network = f"{parameters:.3g} parameters, {kept:.0%} of them kept, {tokens:.3g} tokens or images"
+        bill = ", ".join(f"{value} {name}" for name, value in rows.items())
+        return f"{network}, on {chip}, electricity of {grid}: {bill}.", f"<table>{table}</table>"
+
+    def log_slider(low, high, value, label):
+        return ipywidgets.FloatLogSlider(
+            value, min=low, max=high, step=0.1, description=label, readout_format=".2g", **WIDE
+        )
+
+    controls = {
+        "parameters": log_slider(4, 13, 266_200, "parameters"),
+        "tokens": log_slider(3, 14, 90_000, "tokens or images"),
+        "kept": slider([1, 0.5, 0.2, 0.1, 0.05, 0.02], "kept, if it paid", percent, start=1),
+        "chip": choice([*HARDWARE], "hardware"),
+        "grid": choice([*GRIDS], "electricity of"),
+    }
+    return Panel("Cost calculator", controls, draw)

@@ -1,0 +1,64 @@
+"""What all widgets share: controls above a sentence and a picture that follow them."""
+
+import base64
+import html
+import io
+import traceback
+from collections.abc import Callable
+
+import ipywidgets
+from matplotlib.figure import Figure
+
+WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "520px"}}
+
+
+class Panel(ipywidgets.VBox):
+    """Controls above a sentence and a picture (or a table) that follow them."""
+
+    def __init__(self, title: str, controls: dict[str, ipywidgets.Widget], draw: Callable, extra=()):
+        self.controls, self.draw = controls, draw
+        self.words, self.picture, self.png = ipywidgets.HTML(), ipywidgets.HTML(), b""
+        for control in controls.values():
+            control.observe(self.refresh, "value")
+        self.refresh()
+        super().__init__([ipywidgets.HTML(f"<h3>{title}</h3>"), *controls.values(), *extra, self.words, self.picture])
+        self.add_class("lthlab-panel")
+
+    def refresh(self, _change=None) -> None:
+        """Draw for the controls' values: `draw` returns a sentence and a Figure or HTML."""
+        try:
+            text, drawn = self.draw(**{name: control.value for name, control in self.controls.items()})
+        except Exception:
+            self.png, text = b"", "Something went wrong here; the last lines below say what."
+            drawn = f'<pre class="lthlab-error">{html.escape(traceback.format_exc())}</pre>'
+        if isinstance(drawn, Figure):
+            buffer = io.BytesIO()
+            drawn.savefig(buffer, format="png", dpi=72)
+            self.png = buffer.getvalue()
+            source = f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
+            drawn = f'<img alt="{html.escape(text)}" src="{source}" style="max-width: 100%">'
+        self.words.value = f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
+        self.picture.value = drawn
+
+    def _repr_mimebundle_(self, **options):
+        bundle = super()._repr_mimebundle_(**options)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        if self.png:  # what a page without a kernel shows
+            data["image/png"] = base64.b64encode(self.png).decode()
+        else:
+            data["text/html"] = self.words.value + self.picture.value
+        return data, metadata
+
+
+def slider(values, label: str, shown: Callable = str, start=None) -> ipywidgets.SelectionSlider:
+    options = [(shown(value), value) for value in values]
+    start = options[len(options) // 2][1] if start is None else start
+    return ipywidgets.SelectionSlider(options=options, value=start, description=label, **WIDE)
+
+
+def choice(options, label: str) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(options=options, description=label, **WIDE)
+
+
+def percent(density: float) -> str:
+    return f"{100 * density:.3g} %"

@@ -1,0 +1,272 @@
+"""The notebooks and the app as people meet them: in a real browser, with mouse and keyboard.
+
+Answer times are printed; screenshots are left in test-artefacts/.
+"""
+
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parent.parent
+ARTEFACTS = ROOT / "test-artefacts"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# What a browser must not be told to fetch while it tests: it would only find a closed network.
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+             "--disable-sync", "--no-first-run", "--disable-quic"]  # fmt: skip
+
+
+def find_browser(playwright) -> str:
+    """A browser on this machine, else Playwright's own, else Debian's package."""
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return path
+    own = playwright.chromium.executable_path
+    attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
+        attempts += [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]]
+    for command in attempts:
+        if not Path(own).exists() and not shutil.which("chromium"):
+            subprocess.run(
+                command, capture_output=True, timeout=300, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+            )
+    if found := (own if Path(own).exists() else shutil.which("chromium")):
+        return found
+    pytest.fail("The browser tests need Chromium or Chrome and could not install one: install Chromium, or leave "
+                "them out with `make test BROWSER=0`.", pytrace=False)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=find_browser(playwright), args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser, request):
+    """A page whose errors are kept in `page.complaints`, with a screenshot taken at the end."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.complaints = []
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+    yield page
+    ARTEFACTS.mkdir(exist_ok=True)
+    page.screenshot(path=ARTEFACTS / f"{request.node.name}.png")
+    page.close()
+
+
+def serve(command: list[str], folder: Path, ready: str):
+    """Start a server on loopback in `folder`, wait until `ready` answers, yield its address, stop it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = [str(ROOT / "tests" / "offline"), os.environ.get("PYTHONPATH", "")]
+    settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # all cells are on the page
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)), "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+    }  # fmt: skip
+    address = f"http://127.0.0.1:{port}"
+    with open(folder / "server.log", "w") as log:
+        command = [sys.executable, "-m", *(part.format(port=port) for part in command)]
+        server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(address + ready, timeout=5)
+                break
+            except OSError:
+                time.sleep(0.25)
+                assert server.poll() is None, (folder / "server.log").read_text()[-3000:]
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lab")
+    for notebook in ("00_start_here", "08_sparsity_explorer"):
+        shutil.copy(ROOT / "notebooks" / f"{notebook}.ipynb", folder)
+    command = ["jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port={port}",
+               "--IdentityProvider.token=", "--LabApp.news_url=",
+               "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]  # fmt: skip
+    yield from serve(command, folder, "/api")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("app")
+    shutil.copy(ROOT / "notebooks" / "08_sparsity_explorer.ipynb", folder)
+    command = ["voila", "08_sparsity_explorer.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", "--port={port}"]
+    yield from serve(command, folder, "/voila/static/voila.js")
+
+
+def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
+    """Open a notebook in JupyterLab, run all its cells from the menu and wait for the last."""
+    page.goto(f"{address}/lab/tree/{notebook}.ipynb")
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(
+        """() => { const cells = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+                   return cells.length && cells.every(cell => /\\[\\d+\\]/.test(cell.textContent)); }""",
+        timeout=1000 * limit,
+    )
+    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
+
+
+def complaints(page) -> list[str]:
+    """Errors on the page, without those about files that the server does not have."""
+    return [text for text in page.complaints if "Failed to load resource" not in text]
+
+
+def said(panel) -> str:
+    return panel.locator("[role=status]").inner_text()
+
+
+def answer_to(page, panel, act) -> float | None:
+    """Seconds from an act to the new picture; None where nothing changed, as at the end of a slider."""
+    picture = panel.locator("img, table").last.evaluate("e => e.outerHTML")
+    began = time.perf_counter()
+    act()
+    for _ in range(150):
+        if panel.locator("img, table").last.evaluate("e => e.outerHTML") != picture:
+            return time.perf_counter() - began
+        time.sleep(0.01)
+    return None
+
+
+def turn_every_knob(page, panel) -> list[float]:
+    """Move each slider over its range with the keyboard, then with the mouse, and choose every option of each list."""
+    times = []
+    for slider in panel.locator(".widget-slider").all():
+        handle, label = slider.locator(".noUi-handle"), slider.locator("label").inner_text()
+        slider.scroll_into_view_if_needed()
+        handle.focus()
+        sentences = [said(panel)]
+        low, high = (float(handle.get_attribute(f"aria-value{end}")) for end in ("min", "max"))
+        for key in ("ArrowRight",) * 6 + ("ArrowLeft",) * 3:
+            if seconds := answer_to(page, panel, lambda key=key: page.keyboard.press(key)):
+                times.append(seconds)
+            sentences.append(said(panel))
+        assert len(set(sentences)) > 2, f"{label} does not answer to the keyboard"
+        box, ends = slider.locator(".noUi-target").bounding_box(), []
+        for share in (0.0, 0.5, 1.0):
+            page.mouse.click(box["x"] + share * (box["width"] - 2) + 1, box["y"] + box["height"] / 2)
+            page.wait_for_timeout(350)
+            ends.append((said(panel), float(handle.get_attribute("aria-valuenow"))))
+        assert len({sentence for sentence, _ in ends}) == 3, f"{label} does not answer to the mouse"
+        assert ends[0][1] == pytest.approx(low) and ends[2][1] == pytest.approx(high), (
+            f"{label} does not reach its ends"
+        )
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(350)
+    for menu in panel.locator("select").all():
+        for option in menu.locator("option").all():
+            if seconds := answer_to(
+                page, panel, lambda m=menu, o=option: m.select_option(o.get_attribute("data-value"))
+            ):
+                times.append(seconds)
+    assert panel.locator(".lthlab-error").count() == 0, panel.locator(".lthlab-error").inner_text()
+    return times
+
+
+def test_the_first_notebook_runs_in_jupyterlab(page, lab):
+    run_all(page, lab, "00_start_here")
+    assert page.locator(".jp-OutputArea-output img").count() >= 1
+    assert complaints(page) == []
+
+
+def test_every_knob_of_the_dashboard_answers(page, lab, capsys):
+    run_all(page, lab, "08_sparsity_explorer")
+    panels = page.locator(".lthlab-panel")
+    assert panels.count() == 6
+    for number in range(5):  # the sixth is the live lab
+        panel = panels.nth(number)
+        panel.scroll_into_view_if_needed()
+        title, times = panel.locator("h3").inner_text(), turn_every_knob(page, panel)
+        for picture in panel.locator("img").all():
+            assert len(picture.get_attribute("alt")) > 40
+        with capsys.disabled():
+            print(f"\n    {title}: median answer {1000 * statistics.median(times):.0f} ms, "
+                  f"slowest {1000 * max(times):.0f} ms, {len(times)} moves", end="")  # fmt: skip
+        ARTEFACTS.mkdir(exist_ok=True)
+        panel.screenshot(path=ARTEFACTS / f"panel-{number}.png")
+    assert complaints(page) == []
+
+
+def test_the_race_plays(page, lab):
+    run_all(page, lab, "08_sparsity_explorer")
+    panel = page.locator(".lthlab-panel").nth(1)
+    panel.scroll_into_view_if_needed()
+    step = int(re.search(r"Step (\d+)", said(panel))[1])
+    panel.locator(".jupyter-button[title*='lay']").first.click()
+    page.wait_for_timeout(3500)
+    assert int(re.search(r"Step (\d+)", said(panel))[1]) > step
+    assert complaints(page) == []
+
+
+def test_run_and_stop_of_the_live_lab(page, lab):
+    run_all(page, lab, "08_sparsity_explorer")
+    panel = page.locator(".lthlab-panel").nth(5)
+    panel.scroll_into_view_if_needed()
+    run, stop = panel.get_by_role("button", name="Run"), panel.get_by_role("button", name="Stop")
+    assert run.is_enabled() and stop.is_disabled()
+    run.click()
+    page.wait_for_function(
+        "e => /after \\d+ steps/.test(e.innerText)", arg=panel.locator("[role=status]").element_handle()
+    )
+    assert stop.is_enabled() and run.is_disabled()
+    assert re.search(r"\d+ s left", panel.inner_text())
+    # The kernel is free: another cell answers while it trains.
+    free = page.locator(".jp-CodeCell", has_text="the kernel is free").last
+    free.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("e => /runs so far: 1/.test(e.innerText)", arg=free.element_handle(), timeout=15_000)
+    panel.scroll_into_view_if_needed()
+    if stop.is_enabled():
+        stop.click()
+    page.wait_for_function("e => /stopped|finished/.test(e.innerText)", arg=panel.element_handle(), timeout=15_000)
+    assert "stopped" in panel.inner_text() and run.is_enabled()
+    first = said(panel)
+    run.click()
+    page.wait_for_function(
+        "e => e.innerText.split(';').length > 1", arg=panel.locator("[role=status]").element_handle()
+    )
+    stop.click()
+    assert first.removesuffix(".") in said(panel), "the first run stays in the picture"
+    assert panel.locator(".lthlab-error").count() == 0 and complaints(page) == []
+
+
+def test_the_app_shows_the_dashboard_without_code(page, app):
+    page.goto(app)
+    panels = page.locator(".lthlab-panel")
+    panels.nth(5).wait_for(timeout=120_000)
+    assert page.locator(".jp-InputArea-editor:visible, .jp-CodeMirrorEditor:visible").count() == 0
+    assert "import torch" not in page.locator("body").inner_text()
+    panel = panels.nth(0)
+    panel.scroll_into_view_if_needed()
+    before = said(panel)
+    panel.locator(".noUi-handle").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("([e, before]) => e.innerText != before",
+                           arg=[panel.locator("[role=status]").element_handle(), before])  # fmt: skip
+    assert page.locator(".lthlab-error").count() == 0 and complaints(page) == []
