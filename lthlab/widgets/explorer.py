@@ -14,7 +14,7 @@ from lthlab._common import evaluation_mode
 from lthlab.data import Dataset
 from lthlab.masks import Masks, apply_masks_, full_masks, layer_densities, prunable_weights
 from lthlab.pruning import draw_batch, magnitude, prune, random, snip
-from lthlab.widgets.panel import Panel, choice, percent, slider
+from lthlab.widgets.panel import Panel, Stage, choice, percent, slider
 
 
 def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
@@ -47,56 +47,62 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
     pictures = split.x.cpu()
     is_picture = len(dataset.input_shape) == 3
 
-    # Axes are made once and only what is in them is drawn anew: making axes takes longer than drawing them.
-    figure, drawn = Figure(figsize=(11.5, 5.6)), []
+    figure = Figure(figsize=(11.5, 5.6))
     seen, bars, histogram, curve = (figure.add_axes((left, 0.44, 0.2, 0.44)) for left in (0.02, 0.27, 0.52, 0.78))
-    strip = figure.add_axes((0.02, 0.02, 0.96, 0.25))
+    strip = figure.add_axes((0.02, 0.02, 0.96, 0.25), xlim=(0, 8), ylim=(0, 1))
     strip.set_axis_off()
-    bars.set(title="weights kept by layer", ylim=(0, 1), yticks=(0, 0.5, 1))
+    names = [name.removesuffix(".weight") for name in weights]
+    bars.set(title="weights kept by layer", ylim=(0, 1), yticks=(0, 0.5, 1), xlim=(-0.6, len(names) - 0.4))
+    bars.set_xticks(range(len(names)), names, rotation=90 if len(names) > 5 else 0)
+    reach = max(float(w.abs().max()) for w in weights.values())
+    edges = np.linspace(-reach, reach, 61)
+    histogram.set(yticks=[], xlim=(-reach, reach), ylim=(0, 1.05), xlabel="value: kept, and pruned (grey)")
     curve.set(title="accuracy, not retrained;\nscope layer solid, global dashed", ylim=(0, 1), yticks=(0, 0.5, 1))
     plots.density_axis(curve, densities)
     curve.set_xticks([1, 0.1, 0.01])
+    seen.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1))
     for ax in (bars, curve):
         ax.yaxis.set_major_formatter(PercentFormatter(1))
+    stage = Stage(figure)
 
     def draw(density, method, scope, layer):
-        while drawn:
-            drawn.pop().remove()
         key, colour = (method, scope, density), plots.arm_color(method)
         mask, values = masks[key][layer].cpu(), weights[layer].cpu()
         first = layer == next(iter(weights)) and mask.dim() == 2 and is_picture
         counts = mask.float().sum(0).reshape(dataset.input_shape).sum(0) if first else mask.flatten(1).float()
-        drawn.append(seen.imshow(counts, cmap="viridis", aspect="auto", interpolation="nearest"))
-        seen.set(title="connections per pixel" if first else f"the mask of {layer}", xticks=[], yticks=[])
         parts = layer_densities(masks[key])
-        drawn.append(bars.bar([name.removesuffix(".weight") for name in parts], list(parts.values()), color=colour))
-        edges = np.linspace(float(values.min()), float(values.max()), 41)
+        title = "connections per pixel" if first else f"the mask of {layer}"
+        options = {"cmap": "viridis", "aspect": "auto", "interpolation": "nearest", "extent": (0, 1, 0, 1)}
         kept, gone = (np.histogram(values[part].numpy(), edges)[0] for part in (mask, ~mask))
-        drawn.append(histogram.stairs(kept, edges, fill=True, color=colour))
-        drawn.append(histogram.stairs(kept + gone, edges, baseline=kept, fill=True, color="0.8"))
-        histogram.set(title=f"values of {layer}:\nkept, and pruned (grey)", yticks=[], xlim=(edges[0], edges[-1]),
-                      ylim=(0, 1.05 * (kept + gone).max()))  # fmt: skip
+        highest = (kept + gone).max()
+        moving = [
+            seen.imshow(counts, **options),
+            seen.text(0.5, 1.04, title, ha="center", transform=seen.transAxes, fontsize=12),
+            *bars.bar(range(len(parts)), list(parts.values()), color=colour),
+            histogram.stairs(kept / highest, edges, fill=True, color=colour),
+            histogram.stairs((kept + gone) / highest, edges, baseline=kept / highest, fill=True, color="0.8"),
+            histogram.text(0.5, 1.04, f"values of {layer}", ha="center", transform=histogram.transAxes, fontsize=12),
+        ]
         for other, style in (("layer", "-"), ("global", "--")):
-            drawn.extend(curve.plot(densities, [accuracy[method, other, d] for d in densities], style, color=colour))
-        drawn.extend(curve.plot([density], [accuracy[key]], "o", color="black", markersize=9))
+            moving += curve.plot(densities, [accuracy[method, other, d] for d in densities], style, color=colour)
+        moving += curve.plot([density], [accuracy[key]], "o", color="black", markersize=9)
         flipped = np.flatnonzero((answers[key] != whole) & (whole == labels))
         for place, example in enumerate(flipped[:8]):
             right, wrong = dataset.classes[labels[example]], dataset.classes[answers[key][example]]
-            drawn.append(strip.text((place + 0.5) / 8, 1.08, f"{right}:\n{wrong}?", fontsize=9, ha="center",
-                                    transform=strip.transAxes))  # fmt: skip
-            if not is_picture:
-                signal = pictures[example].flatten()
-                drawn.extend(strip.plot(np.linspace(place, place + 0.9, len(signal)), signal, color="0.2", linewidth=1))
-        if is_picture and len(flipped):
-            shown = torch.full((pictures.shape[2], 8 * pictures.shape[3]), float(pictures.min()))
-            row = torch.cat([*pictures[flipped[:8]].mean(1)], dim=1)
-            shown[:, : row.shape[1]] = row
-            drawn.append(strip.imshow(shown, cmap="gray_r", aspect="auto"))
+            moving.append(strip.text(place + 0.5, 1.05, f"{right}: {wrong}?", fontsize=9, ha="center"))
+            picture = pictures[example]
+            if is_picture:
+                where = {"extent": (place + 0.1, place + 0.9, 0, 1), "aspect": "auto"}
+                moving.append(strip.imshow(picture.mean(0), cmap="gray_r", **where))
+            else:
+                heights = (picture - picture.min()) / (picture.max() - picture.min())
+                across = np.linspace(place + 0.1, place + 0.9, heights.numel())
+                moving += strip.plot(across, heights.flatten(), color="0.2", linewidth=1)
         dense = accuracy["magnitude", "layer", 1.0]
         return (
             f"{method}, scope {scope}: {percent(density)} of the weights kept, {percent(parts[layer])} of {layer}; "
             f"accuracy {accuracy[key]:.1%} ({dense:.1%} dense); {len(flipped)} right answers became wrong."
-        ), figure
+        ), stage.show(moving)
 
     controls = {
         "density": slider(densities, "weights kept", percent),

@@ -16,7 +16,7 @@ from lthlab.models import build_model
 from lthlab.pruning import draw_batch, magnitude, prune, random, snip
 from lthlab.recipes import recipe_for
 from lthlab.training import train
-from lthlab.widgets.panel import WIDE, Panel, choice, percent, slider
+from lthlab.widgets.panel import WIDE, Panel, Stage, choice, percent, slider
 
 
 def live_lab() -> Panel:
@@ -42,7 +42,7 @@ def live_lab() -> Panel:
         if runs:
             ax.legend(loc="lower right", frameon=False)
         ends = [f"{label}: {values[-1]:.1%} after {steps[-1]} steps" for label, steps, values in runs if values]
-        return "; ".join(ends) + "." if ends else "No run yet. Press Run.", figure
+        return "; ".join(ends) + "." if ends else "No run yet. Press Run.", Stage(figure).show([])
 
     controls = {
         "data": choice([*networks], "data"),

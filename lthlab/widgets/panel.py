@@ -7,9 +7,33 @@ import traceback
 from collections.abc import Callable
 
 import ipywidgets
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "520px"}}
+
+
+class Stage:
+    """A figure whose axes are drawn once; what moves is put on top, which takes a fifth of the time."""
+
+    def __init__(self, figure: Figure):
+        figure.set_dpi(72)
+        self.canvas = FigureCanvasAgg(figure)
+        self.canvas.draw()
+        self.background = self.canvas.copy_from_bbox(figure.bbox)
+
+    def show(self, artists: list) -> bytes:
+        """The picture with these artists, as PNG; they are taken off again."""
+        self.canvas.restore_region(self.background)
+        for artist in artists:
+            artist.axes.draw_artist(artist)
+        for artist in artists:
+            artist.remove()
+        buffer = io.BytesIO()
+        Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB").save(buffer, "png", compress_level=1)
+        return buffer.getvalue()
 
 
 class Panel(ipywidgets.VBox):
@@ -25,16 +49,14 @@ class Panel(ipywidgets.VBox):
         self.add_class("lthlab-panel")
 
     def refresh(self, _change=None) -> None:
-        """Draw for the controls' values: `draw` returns a sentence and a Figure or HTML."""
+        """Draw for the controls' values: `draw` returns a sentence and a picture (PNG) or HTML."""
         try:
             text, drawn = self.draw(**{name: control.value for name, control in self.controls.items()})
         except Exception:
             self.png, text = b"", "Something went wrong here; the last lines below say what."
             drawn = f'<pre class="lthlab-error">{html.escape(traceback.format_exc())}</pre>'
-        if isinstance(drawn, Figure):
-            buffer = io.BytesIO()
-            drawn.savefig(buffer, format="png", dpi=72)
-            self.png = buffer.getvalue()
+        if isinstance(drawn, bytes):
+            self.png = drawn
             source = f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
             drawn = f'<img alt="{html.escape(text)}" src="{source}" style="max-width: 100%">'
         self.words.value = f'<p role="status" aria-live="polite">{html.escape(text)}</p>'

@@ -9,7 +9,7 @@ from matplotlib.ticker import PercentFormatter
 
 from lthlab import plots
 from lthlab.stability import error_barrier
-from lthlab.widgets.panel import Panel, choice, percent, slider
+from lthlab.widgets.panel import Panel, Stage, choice, percent, slider
 
 
 def reference(name: str) -> pd.DataFrame:
@@ -27,19 +27,24 @@ def ticket_race(dataset: str = "mnist1d") -> Panel:
     means, bands = grouped.mean(), grouped.apply(lambda v: plots.band(v.to_numpy()))
     steps, seeds = sorted(rows["step"].unique()), rows["seed"].nunique()
 
+    figure = Figure(figsize=(8, 4.4))
+    ax = figure.add_axes((0.1, 0.14, 0.88, 0.83))
+    ax.set(xlim=(0, steps[-1]), ylim=(0, 1), xlabel="training step", ylabel="validation accuracy")
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    looks = {arm: {"color": plots.ARM_COLORS[arm], "dashes": plots.ARM_DASHES.get(arm) or (1, 0)} for arm in arms}
+    handles = [ax.plot([], [], label=arm, **looks[arm])[0] for arm in arms]
+    ax.legend(handles=handles, loc="lower right", frameon=False)
+    stage = Stage(figure)
+
     def draw(step, level):
-        figure = Figure(figsize=(8, 4.4))
-        ax, now = figure.add_axes((0.1, 0.14, 0.88, 0.83)), []
+        moving, now = [], []
         for arm in arms:
             line, band = (table[arm, level if arm != "dense" else 0].loc[:step] for table in (means, bands))
-            colour = plots.ARM_COLORS[arm]
-            ax.plot(line.index, line, color=colour, dashes=plots.ARM_DASHES.get(arm) or (1, 0), label=arm)
-            ax.fill_between(line.index, [low for low, _ in band], [high for _, high in band], color=colour, alpha=0.15)
+            moving += ax.plot(line.index, line, marker="o", markevery=[-1], **looks[arm])
+            moving.append(ax.fill_between(line.index, *zip(*band, strict=True), color=looks[arm]["color"], alpha=0.15))
             now.append(f"{arm} {line.iloc[-1]:.1%}")
-        ax.set(xlim=(0, steps[-1]), ylim=(0, 1), xlabel="training step", ylabel="validation accuracy")
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
-        ax.legend(loc="lower right", frameon=False)
-        return f"Step {step}, {percent(density[level])} of the weights kept, {seeds} seeds: {', '.join(now)}.", figure
+        sentence = f"Step {step}, {percent(density[level])} of the weights kept, {seeds} seeds: {', '.join(now)}."
+        return sentence, stage.show(moving)
 
     step = slider(steps, "training step", start=steps[0])
     play = ipywidgets.Play(min=0, max=len(steps) - 1, interval=400, description="play the race")
@@ -61,10 +66,10 @@ def rewind_dial() -> Panel:
     tables = {name: (group.mean(), group.apply(lambda v: plots.band(v.to_numpy()))) for name, group in
               {"path": paths, "barrier": barrier, "ticket": tickets}.items()}  # fmt: skip
 
-    # What does not move is drawn into the figure once.
-    figure, moving = Figure(figsize=(11.5, 3.9)), []
+    figure = Figure(figsize=(11.5, 3.9))
     path, height, quality = (figure.add_axes((left, 0.15, 0.26, 0.74)) for left in (0.06, 0.39, 0.72))
-    path.set(xlabel="from the first copy to the second", ylabel="error", ylim=(0, 1))
+    path.set(title="between two copies", xlabel="from the first copy to the second", ylabel="error", ylim=(0, 1))
+    path.set_xlim(0, 1)
     quality.set(title="accuracy of the ticket", xlabel="step k rewound to")
 
     def line(ax, means, bands, colour, **options):
@@ -78,20 +83,19 @@ def rewind_dial() -> Panel:
     height.legend(frameon=False)
     for ax in (path, height, quality):
         ax.yaxis.set_major_formatter(PercentFormatter(1))
+        ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # fixed, whatever moves
+    stage = Stage(figure)
 
     def draw(k):
-        while moving:
-            moving.pop().remove()
+        moving, means = [], tables["ticket"][0]
         for network, colour in colours.items():
-            moving.extend(line(path, *(table[network, k] for table in tables["path"]), colour))
-            moving.extend(height.plot([k], [tables["barrier"][0][network, k]], "o", markersize=13, color=colour))
-        means = tables["ticket"][0]
-        moving.extend(quality.plot([k], [means[k]], "o", markersize=13, color=colours["ticket"]))
-        path.set_title(f"between two copies, from k = {k}")
+            moving += line(path, *(table[network, k] for table in tables["path"]), colour)
+            moving += height.plot([k], [tables["barrier"][0][network, k]], "o", markersize=13, color=colour)
+        moving += quality.plot([k], [means[k]], "o", markersize=13, color=colours["ticket"])
         barriers = {network: 100 * tables["barrier"][0][network, k] for network in colours}
         return (
             f"k = {k}: barrier {barriers['dense']:.1f} points between dense copies, {barriers['ticket']:.1f} between "
             f"tickets; the ticket rewound to k reaches {means[k]:.1%} (means of ten seeds)."
-        ), figure
+        ), stage.show(moving)
 
     return Panel("Rewind dial", {"k": slider(steps, "rewind to step k", start=steps[0])}, draw)

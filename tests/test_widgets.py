@@ -1,0 +1,130 @@
+"""The widgets without a browser: every knob at every place, the numbers they say, and how they fail."""
+
+import re
+
+import pytest
+import torch
+
+from lthlab import widgets
+from lthlab.masks import apply_masks_, full_masks
+from lthlab.models import build_model
+from lthlab.pruning import magnitude, prune
+from lthlab.recipes import recipe_for
+from lthlab.training import evaluate, train
+from lthlab.widgets.panel import Panel, choice
+
+
+@pytest.fixture(scope="module")
+def explorer(fashion_mini):
+    model = build_model("lenet-300-100", fashion_mini)
+    train(model, fashion_mini, recipe_for("lenet-300-100", fashion_mini), until="1ep", evaluate_every=0)
+    return widgets.sparsity_explorer(model, fashion_mini), model
+
+
+def places(control):
+    return [place for _, place in control.options] if isinstance(control.options[0], tuple) else control.options
+
+
+@pytest.mark.parametrize("name", ["explorer", "ticket_race", "rewind_dial", "cost_calculator", "live_lab"])
+def test_every_knob_changes_what_is_said_and_drawn(name, explorer):
+    panel = explorer[0] if name == "explorer" else getattr(widgets, name)()
+    for label, control in panel.controls.items():
+        assert control.description, "a knob needs a label"
+        if not hasattr(control, "options"):
+            continue
+        said, drawn = set(), set()
+        for place in places(control):
+            control.value = place
+            assert "lthlab-error" not in panel.picture.value, panel.picture.value
+            said.add(panel.words.value)
+            drawn.add(panel.picture.value)
+        if name != "live_lab":  # whose knobs are for the next run
+            assert len(said) == len(drawn) == len(places(control)), label
+    assert 'role="status" aria-live="polite"' in panel.words.value
+    if name != "cost_calculator":
+        assert re.search(r'<img alt="[^"]{15,}" src="data:image/png', panel.picture.value)
+
+
+def test_the_explorer_says_what_plain_pruning_gives(explorer, fashion_mini):
+    panel, model = explorer
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    for scope in ("layer", "global"):
+        row = panel.table.query("method == 'magnitude' and scope == @scope and 0.1 < density < 0.2").iloc[0]
+        panel.controls["scope"].value, panel.controls["method"].value = scope, "magnitude"
+        panel.controls["density"].value = row["density"]
+        apply_masks_(model, prune(magnitude(model), full_masks(model), 1 - row["density"], scope))
+        accuracy = evaluate(model, fashion_mini.validation)["accuracy"]
+        model.load_state_dict(before)
+        assert row["accuracy"] == pytest.approx(accuracy, abs=0.005)  # in steps: rounding moves a weight or two
+        assert f"accuracy {row['accuracy']:.1%}" in panel.words.value
+
+
+def test_the_explorer_leaves_the_network_as_it_was(tiny_signals):
+    model = build_model("resnet1d-2", tiny_signals).train()
+    before = {name: p.clone() for name, p in model.state_dict().items()}
+    panel = widgets.sparsity_explorer(model, tiny_signals)
+    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items()) and model.training
+    for layer in places(panel.controls["layer"]):
+        panel.controls["layer"].value = layer
+        assert "lthlab-error" not in panel.picture.value, panel.picture.value
+
+
+def test_a_page_without_a_kernel_gets_a_still_picture():
+    panel = widgets.rewind_dial()
+    data = panel._repr_mimebundle_()
+    data = data[0] if isinstance(data, tuple) else data
+    assert data["image/png"].startswith("iVBOR") and "application/vnd.jupyter.widget-view+json" in data
+    data = widgets.cost_calculator()._repr_mimebundle_()
+    data = data[0] if isinstance(data, tuple) else data
+    assert "<table>" in data["text/html"]
+
+
+def test_an_error_in_a_callback_is_shown_and_goes_away():
+    def draw(number):
+        return f"the number {number}", f"<b>{1 / number}</b>"
+
+    panel = Panel("broken", {"number": choice([1, 0, 2], "number")}, draw)
+    assert panel.picture.value == "<b>1.0</b>"
+    panel.controls["number"].value = 0
+    assert 'class="lthlab-error"' in panel.picture.value and "ZeroDivisionError" in panel.picture.value
+    panel.controls["number"].value = 2
+    assert panel.picture.value == "<b>0.5</b>"
+
+
+def test_the_calculator_by_hand():
+    panel = widgets.cost_calculator()
+    panel.controls["chip"].value = "NVIDIA V100 (Patterson et al. 2021)"
+    panel.controls["parameters"].value, panel.controls["tokens"].value = 1.75e11, 3e11
+    panel.controls["grid"].value = "world"
+    # 6 * 1.75e11 * 3e11 FLOPs at 25 TFLOP/s; an hour is 1.50 dollars and 0.363 kWh; 480 g per kWh
+    hours = 3.15e23 / 25e12 / 3600
+    for value in (3.15e23, hours, 1.5 * hours, 0.363 * hours, 0.363 * 0.48 * hours):
+        assert any(f"{value:{form}}" in panel.words.value for form in (".3g", ",.3g")), value
+    panel.controls["kept"].value = 0.1
+    assert "3.15e+22" in panel.words.value
+
+
+def test_the_live_lab_runs_stops_and_keeps_its_runs():
+    panel = widgets.live_lab()
+    panel.run.click()
+    assert panel.run.disabled and not panel.stop.disabled
+    panel.stop.click()
+    panel.worker.join(60)
+    assert panel.left.value == "stopped" and not panel.run.disabled and panel.stop.disabled
+    label, steps, values = panel.runs[0]
+    assert label == "dense, mnist1d" and len(steps) == len(values) >= 1 and steps[-1] < 1600
+    panel.controls["method"].value = "SNIP"
+    panel.run.click()
+    panel.stop.click()
+    panel.worker.join(60)
+    assert panel.runs[1][0] == "SNIP, 10 %, mnist1d" and "SNIP, 10 %" in panel.words.value
+
+
+def test_an_error_in_the_background_is_shown(monkeypatch):
+    from lthlab.widgets import lab
+
+    monkeypatch.setattr(lab, "build_model", lambda *_: 1 / 0)
+    panel = widgets.live_lab()
+    panel.run.click()
+    panel.worker.join(60)
+    assert "ZeroDivisionError" in panel.picture.value and not panel.run.disabled
