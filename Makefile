@@ -10,7 +10,7 @@ BROWSER ?= 1
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab app test notebooks bench lint clean
+.PHONY: help lab app test notebooks student assignment site bench lint clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,6 +39,15 @@ test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" ch
 notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
 	$(BIN)/python notebooks/claims.py
 	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
+
+student: $(READY) ## Write the exercise sheets for learners into notebooks/student/
+	$(BIN)/python notebooks/exercises/make.py student notebooks/student
+
+assignment: $(READY) ## Make an nbgrader course in build/nbgrader, released by nbgrader
+	$(BIN)/python notebooks/exercises/make.py assignment build/nbgrader
+
+site: $(READY) ## Build a website of all notebooks in build/site
+	$(BIN)/python docs/build_site.py build/site
 
 bench: $(READY) ## Measure the training step on this machine
 	$(BIN)/python benchmarks/speed.py

@@ -39,7 +39,7 @@ ARM_COLORS = {
     "Early-Bird": _SAFE[1],
     "RigL": (0.0, 0.3, 0.3),
     "SET": (0.35, 0.6, 0.6),
-    "my score": _SAFE[3],
+    "my score": (0.36, 0.16, 0.52),
 }
 ARM_DASHES = {
     "dense": (4, 1.5),

@@ -211,7 +211,7 @@ def readme(table: pd.DataFrame) -> str:
         effect = f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
         cells = [row.claim, row.paper, row.paper_value, row.setting, effect, row.n, f"**{row.verdict}**", row.notebook]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n\n" + (HERE.parent / "docs" / "teaching.md").read_text()
 
 
 def write(table_path: Path = REFERENCE / "claims.csv", page_path: Path = HERE / "README.md") -> None:

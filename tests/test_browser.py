@@ -60,6 +60,15 @@ def browser():
         launched.close()
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, str(ROOT / "docs" / "build_site.py"), str(folder)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-3000:]
+    yield from serve(["http.server", "{port}", "--bind", "127.0.0.1"], folder, "/index.html")
+
+
 def open_page(browser):
     """A page whose errors are kept in `page.complaints`."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -306,3 +315,28 @@ def test_the_app_shows_the_dashboard_without_code(page, app):
     page.keyboard.press("ArrowRight")
     wait_until(lambda: said(panel) != before)
     assert page.locator(".lthlab-error").count() == 0 and complaints(page) == []
+
+
+def test_the_site_has_its_pages_pictures_links_and_search(page, site):
+    page.goto(site)
+    titles = page.locator(".sidebar-tree a").all_inner_texts()
+    assert len(titles) == len([*(ROOT / "notebooks" / "source").glob("*.py")]) + 1
+    seen = set()
+    for address in [a.evaluate("a => a.href") for a in page.locator(".sidebar-tree a").all()]:
+        page.goto(address)
+        broken = page.evaluate(
+            "[...document.images].filter(i => i.complete && !i.naturalWidth && i.src.startsWith(location.origin))"
+            ".map(i => i.src)"
+        )
+        assert broken == [] and page.locator("h1").count() >= 1
+        seen |= {
+            link.split("#")[0]
+            for link in page.evaluate("[...document.links].map(a => a.href)")
+            if link.startswith(site)
+        }
+    for link in seen:
+        assert page.request.get(link).ok, link
+    page.goto(f"{site}/search.html?q=SynFlow")
+    wait_until(lambda: page.locator("#search-results li").count() > 0)
+    assert "before training" in page.locator("#search-results").inner_text()
+    assert complaints(page) == []

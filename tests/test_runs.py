@@ -1,5 +1,6 @@
 """Runs of many arms, levels and seeds: the same bits in parallel, after a crash, and beside another process."""
 
+import contextlib
 import errno
 import multiprocessing
 import os
@@ -26,7 +27,8 @@ from lthlab.experiments import COLUMNS
 from lthlab.sparse import sparse_below
 
 RECIPE = Recipe("sgd", 0.1, 0.9, 1e-4, batch_size=50, duration="30it", schedule="cosine")
-SMALL = {"recipe": RECIPE, "arms": [*ARMS], "seeds": [0, 1], "levels": 3, "evaluate_at": ["10it"], "progress": False}
+CONTROLS = [*ARMS][:8]  # dense, ticket and its controls; the others are raced in test_before_training
+SMALL = {"recipe": RECIPE, "arms": CONTROLS, "seeds": [0, 1], "levels": 3, "evaluate_at": ["10it"], "progress": False}
 
 
 def run(folder=None, n_jobs=1, **changes):
@@ -59,8 +61,8 @@ def test_table_is_tidy_and_complete(finished):
     table, _ = finished
     assert list(table.columns) == COLUMNS
     ends = table.query("split == 'test'")
-    assert len(ends) == 2 * (1 + 3 * (len(ARMS) - 1)) and not ends.duplicated(["arm", "seed", "level"]).any()
-    assert set(table["arm"]) == set(ARMS) and (table["rewind_step"] == 6).all()
+    assert len(ends) == 2 * (1 + 3 * (len(CONTROLS) - 1)) and not ends.duplicated(["arm", "seed", "level"]).any()
+    assert set(table["arm"]) == set(CONTROLS) and (table["rewind_step"] == 6).all()
     assert table["value"].notna().all() and set(table["dataset"]) == {"fashion-mini"}
     steps = table.query("arm == 'dense' and seed == 0 and metric == 'accuracy' and split == 'validation'")["step"]
     assert steps.tolist() == [0, 10, 30]
@@ -77,7 +79,7 @@ def test_controls_have_exactly_the_tickets_densities(finished):
 def test_each_arm_changes_exactly_what_it_says(finished):
     _, folder = finished
     this, seed, level = opened(folder), 0, 2
-    starts = {arm: make(this, seed, level) for arm, make in ARMS.items()}
+    starts = {arm: ARMS[arm](this, seed, level) for arm in CONTROLS}
     masks, values = starts["ticket"].masks, starts["ticket"].snapshot.model
     assert starts["ticket"].snapshot.step == 6 and values["fc1.weight"].equal(this.start(seed).model["fc1.weight"])
     for arm in ("reinitialised", "signs"):
@@ -281,7 +283,7 @@ def test_full_disk_in_the_middle_keeps_what_is_finished(tmp_path, monkeypatch):
         run(tmp_path)
     assert len(bits(tmp_path)) == 2
     run(tmp_path)
-    assert len(bits(tmp_path)) == 2 * (1 + 3 * (len(ARMS) - 1))
+    assert len(bits(tmp_path)) == 2 * (1 + 3 * (len(CONTROLS) - 1))
 
 
 INTERRUPTED = """
@@ -302,7 +304,11 @@ def test_interrupt_stops_the_workers_and_a_second_call_goes_on(tmp_path):
     while len(list(tmp_path.rglob("*.safetensors"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)  # what the stop button of a notebook sends
+    for _ in range(3):  # what the stop button sends; Python may drop one that arrives inside a callback
+        process.send_signal(signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(5)
+            break
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0 and "KeyboardInterrupt" in errors
     gone, alive = psutil.wait_procs(children, timeout=20)
