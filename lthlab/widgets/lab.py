@@ -34,7 +34,7 @@ def live_lab() -> Panel:
 
     def draw(**_settings):
         figure = Figure(figsize=(8, 4.2))
-        ax = figure.add_axes((0.1, 0.14, 0.88, 0.83))
+        ax = figure.add_axes((0.12, 0.15, 0.83, 0.81))
         for number, (label, steps, values) in enumerate(runs):
             ax.plot(steps, values, marker="o", color=plots.arm_color(label.split(",")[0], number), label=label)
         ax.set(xlabel="training step", ylabel="validation accuracy", ylim=(0, 1))

@@ -39,8 +39,8 @@ class Stage:
 class Panel(ipywidgets.VBox):
     """Controls above a sentence and a picture (or a table) that follow them."""
 
-    def __init__(self, title: str, controls: dict[str, ipywidgets.Widget], draw: Callable, extra=()):
-        self.controls, self.draw = controls, draw
+    def __init__(self, title: str, controls: dict[str, ipywidgets.Widget], draw: Callable, extra=(), still=None):
+        self.controls, self.draw, self.still = controls, draw, still or {}
         self.words, self.picture, self.png = ipywidgets.HTML(), ipywidgets.HTML(), b""
         for control in controls.values():
             control.observe(self.refresh, "value")
@@ -65,8 +65,9 @@ class Panel(ipywidgets.VBox):
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        if self.png:  # what a page without a kernel shows
-            data["image/png"] = base64.b64encode(self.png).decode()
+        if self.png:  # what a page without a kernel shows: as now, or where `still` says that there is most to see
+            values = {name: control.value for name, control in self.controls.items()} | self.still
+            data["image/png"] = base64.b64encode(self.draw(**values)[1]).decode()
         else:
             data["text/html"] = self.words.value + self.picture.value
         return data, metadata

@@ -28,7 +28,7 @@ def ticket_race(dataset: str = "mnist1d") -> Panel:
     steps, seeds = sorted(rows["step"].unique()), rows["seed"].nunique()
 
     figure = Figure(figsize=(8, 4.4))
-    ax = figure.add_axes((0.1, 0.14, 0.88, 0.83))
+    ax = figure.add_axes((0.12, 0.15, 0.83, 0.81))
     ax.set(xlim=(0, steps[-1]), ylim=(0, 1), xlabel="training step", ylabel="validation accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
     looks = {arm: {"color": plots.ARM_COLORS[arm], "dashes": plots.ARM_DASHES.get(arm) or (1, 0)} for arm in arms}
@@ -51,7 +51,7 @@ def ticket_race(dataset: str = "mnist1d") -> Panel:
     ipywidgets.jslink((play, "value"), (step, "index"))
     chosen = choice([(percent(density[level]), level) for level in levels], "weights kept")
     chosen.value = levels[len(levels) // 2]
-    return Panel(f"Ticket race on {dataset}", {"step": step, "level": chosen}, draw, [play])
+    return Panel(f"Ticket race on {dataset}", {"step": step, "level": chosen}, draw, [play], still={"step": steps[-1]})
 
 
 def rewind_dial() -> Panel:
@@ -67,7 +67,7 @@ def rewind_dial() -> Panel:
               {"path": paths, "barrier": barrier, "ticket": tickets}.items()}  # fmt: skip
 
     figure = Figure(figsize=(11.5, 3.9))
-    path, height, quality = (figure.add_axes((left, 0.15, 0.26, 0.74)) for left in (0.06, 0.39, 0.72))
+    path, height, quality = (figure.add_axes((left, 0.16, 0.25, 0.73)) for left in (0.08, 0.405, 0.73))
     path.set(title="between two copies", xlabel="from the first copy to the second", ylabel="error", ylim=(0, 1))
     path.set_xlim(0, 1)
     quality.set(title="accuracy of the ticket", xlabel="step k rewound to")
