@@ -39,6 +39,7 @@ test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" ch
 notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
 	$(BIN)/python notebooks/claims.py
 	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
+	$(BIN)/python notebooks/claims.py
 
 student: $(READY) ## Write the exercise sheets for learners into notebooks/student/
 	$(BIN)/python notebooks/exercises/make.py student notebooks/student

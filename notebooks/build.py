@@ -53,12 +53,14 @@ def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:
     """Take over the outputs of a sound build with the same code, so that a mended sentence costs no run."""
     if not built.exists():
         return False
-    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, nbformat.read(built, as_version=4)))
+    earlier = nbformat.read(built, as_version=4)
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, earlier))
     numbers = [cell.execution_count for cell in old]
     if [cell.source for cell in new] != [cell.source for cell in old] or numbers != list(range(1, len(old) + 1)):
         return False
     for cell, done in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    notebook.metadata["seconds"] = earlier.metadata.get("seconds")
     return True
 
 
@@ -107,7 +109,8 @@ def main() -> int:
         if not options.force and only_prose_changed(notebook, built):
             done = "prose renewed, outputs kept"
         else:
-            done = f"executed in {execute(notebook):.0f} s"
+            notebook.metadata["seconds"] = round(execute(notebook))  # for the table in README.md
+            done = f"executed in {notebook.metadata['seconds']} s"
             tidy(notebook)
         nbformat.write(notebook, built)
         publish_pictures(notebook, options.output.parent)

@@ -185,15 +185,18 @@ def readme(table: pd.DataFrame) -> str:
         "# The notebooks",
         "",
         "Edit `source/*.py` and run `make notebooks`; the `.ipynb` files are made from them, with their outputs.",
+        "Measured: what all cells took together when the notebook was last run whole, on two cores.",
         "",
-        "| notebook | time |",
-        "|---|---|",
+        "| notebook | time | measured |",
+        "|---|---|---|",
     ]
     for source in sorted((HERE / "source").glob("[0-9][0-9]_*.py")):
         top = jupytext.read(source).cells[0].source
         title = top.splitlines()[0].removeprefix("# ")
         time = top.split("**Time**: ")[1].split("\n\n")[0].replace("\n", " ").rstrip(".")
-        lines.append(f"| [{source.stem[:2]}: {title}]({source.stem}.ipynb) | {time} |")
+        built = HERE / f"{source.stem}.ipynb"
+        seconds = json.loads(built.read_text())["metadata"].get("seconds", "?") if built.exists() else "?"
+        lines.append(f"| [{source.stem[:2]}: {title}]({source.stem}.ipynb) | {time} | {seconds} s |")
     lines += [
         "",
         "## What the papers say, and what was seen here",

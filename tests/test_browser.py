@@ -340,3 +340,17 @@ def test_the_site_has_its_pages_pictures_links_and_search(page, site):
     wait_until(lambda: page.locator("#search-results li").count() > 0)
     assert "before training" in page.locator("#search-results").inner_text()
     assert complaints(page) == []
+
+
+def test_without_a_browser_one_sentence_says_what_to_do(monkeypatch):
+    class Playwright:
+        class chromium:
+            executable_path = "/nowhere/chromium"
+
+    tried = []
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: tried.append(command))
+    with pytest.raises(pytest.fail.Exception, match="install Chromium, or leave them out with `make test BROWSER=0`"):
+        find_browser(Playwright)
+    assert tried[0][2:] == ["playwright", "install", "chromium"]
+    assert len(tried) == 1 or tried[-1][:2] == ["apt-get", "install"]

@@ -112,12 +112,14 @@ def test_the_live_lab_runs_stops_and_keeps_its_runs():
     panel.worker.join(60)
     assert panel.left.value == "stopped" and not panel.run.disabled and panel.stop.disabled
     label, steps, values = panel.runs[0]
-    assert label == "dense, mnist1d" and len(steps) == len(values) >= 1 and steps[-1] < 1600
-    panel.controls["method"].value = "SNIP"
+    assert label == "dense, mlp-100-100-100" and len(steps) == len(values) >= 1 and steps[-1] < 1600
+    panel.controls["data"].value = "fashion-mini"
+    assert "resnet1d-4" not in panel.controls["network"].options
+    panel.controls["network"].value, panel.controls["method"].value = "mlp-50", "SNIP"
     panel.run.click()
     panel.stop.click()
     panel.worker.join(60)
-    assert panel.runs[1][0] == "SNIP, 10 %, mnist1d" and "SNIP, 10 %" in panel.words.value
+    assert panel.runs[1][0] == "SNIP, 10 %, mlp-50" and "SNIP, 10 %" in panel.words.value
 
 
 def test_an_error_in_the_background_is_shown(monkeypatch):

@@ -20,11 +20,14 @@ from lthlab.widgets.panel import WIDE, Panel, Stage, choice, percent, slider
 
 
 def live_lab() -> Panel:
-    """Choose data, network, density and method and press Run: it trains in the background, and Stop stops it.
+    """Choose data, network, method and density and press Run: it trains in the background, and Stop stops it.
 
     The kernel stays usable; every finished run joins the picture.
     """
-    networks = {"mnist1d": ["mlp-100-100-100"], "fashion-mini": ["lenet-300-100"]}
+    networks = {
+        "mnist1d": ["mlp-100-100-100", "mlp-20", "resnet1d-4"],
+        "fashion-mini": ["lenet-300-100", "mlp-50"],
+    }
     methods = {"dense": None, "random": random, "SNIP": snip, "magnitude at init": magnitude}
     runs: list[tuple[str, list, list]] = []
     run, stop = ipywidgets.Button(description="Run", icon="play"), ipywidgets.Button(description="Stop", icon="stop")
@@ -46,15 +49,21 @@ def live_lab() -> Panel:
 
     controls = {
         "data": choice([*networks], "data"),
+        "network": choice(networks["mnist1d"], "network"),
         "method": choice([*methods], "method"),
         "density": slider([0.5, 0.2, 0.1, 0.05, 0.02], "weights kept", percent, start=0.1),
     }
     panel = Panel("Live lab", controls, draw, [ipywidgets.HBox([run, stop]), bar, left])
 
-    def work(data, method, density):
+    def offer_networks(change):
+        controls["network"].options = networks[change["new"]]
+
+    controls["data"].observe(offer_networks, "value")
+
+    def work(data, network, method, density):
         try:
             dataset = load_dataset(data)
-            model, recipe = build_model(networks[data][0], dataset), recipe_for(networks[data][0], dataset)
+            model, recipe = build_model(network, dataset), recipe_for(network, dataset)
             masks = full_masks(model)
             if score := methods[method]:
                 batch = {} if score is random else {"batch": draw_batch(dataset.train)}
@@ -62,7 +71,7 @@ def live_lab() -> Panel:
             total, began, start = recipe.steps(dataset), time.perf_counter(), None
             kept = "" if method == "dense" else f", {percent(density)}"
             steps, values = [], []
-            runs.append((f"{method}{kept}, {data}", steps, values))
+            runs.append((f"{method}{kept}, {network}", steps, values))
             for until in sorted({*range(50, total, 50), total}):
                 history = train(
                     model, dataset, recipe, masks, start=start, until=until, snapshots=[until], evaluate_every=0

@@ -179,7 +179,7 @@ calculator
 # %% [markdown]
 # ## 5. The live lab
 #
-# Choose data, method and density and press **Run**. It trains in the background: the other knobs and all cells still work. **Stop** ends it early.
+# Choose data, network, method and density and press **Run**. It trains in the background: the other knobs and all cells still work. **Stop** ends it early.
 # Each run stays in the picture, so you can race one choice against the next.
 #
 # > **Predict.** On mnist1d with a tenth of the weights: which is best, *random*, *magnitude at init* or *SNIP*? Run all three, and compare with ten
