@@ -78,23 +78,20 @@ STUDIES = {
         "levels": 12,
         "rewind_to": [0, 12, 24, 48, 96, 192],
     },
-    "race-mnist1d": {
-        "model": "mlp-100-100-100",
-        "dataset": "mnist1d",
-        "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
-        "seeds": range(10),
-        "levels": 20,
-        "control_levels": [4, 8, 12, 16, 20],
-        "evaluate_every": 0,
-    },
-    "race-fashion-mini": {
-        "model": "lenet-300-100",
-        "dataset": "fashion-mini",
-        "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
-        "seeds": range(10),
-        "levels": 24,
-        "control_levels": [5, 10, 15, 20, 24],
-        "evaluate_every": 0,
+    **{
+        f"race-{dataset}": {
+            "model": model,
+            "dataset": dataset,
+            "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
+            "seeds": range(10),
+            "levels": levels[-1],
+            "control_levels": levels,
+            "evaluate_every": 0,
+        }
+        for dataset, model, levels in (
+            ("mnist1d", "mlp-100-100-100", [4, 8, 12, 16, 20]),
+            ("fashion-mini", "lenet-300-100", [5, 10, 15, 20, 24]),
+        )
     },
 }
 

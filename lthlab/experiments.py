@@ -56,7 +56,8 @@ def run_experiment(
     (default: all). Validation values are by step; test accuracy is measured once, at the end.
 
     Every finished level is a file in `folder`: the same call goes on where an interrupted one stopped,
-    more seeds, levels or arms reuse what is there. Damaged files are named and computed again. One
+    more seeds, levels or arms reuse what is there. Arms are known by their names: give one that you
+    changed a new name or a new folder. Damaged files are named and computed again. One
     thread per worker, and results do not depend on n_jobs. `joblib.parallel_config(backend="dask")`
     around the call takes it to a cluster whose workers share `folder`.
 

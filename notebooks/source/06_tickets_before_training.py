@@ -599,7 +599,8 @@ paths.pivot(index="method", columns="mask", values="kept weights on a path").loc
 # %% [markdown]
 # *One seed, mnist1d at level 12.* Wrong: nearly all weights are on paths before and after. Second guess: the methods choose *neurons*, giving
 # some many links and others none. Then a shuffle that leaves every neuron its number of links should cost nothing. An arm is a
-# function of a few lines; here are two.
+# function of a few lines; here are two. (Finished trainings are kept in `folder` under the arm's name: if you change one of these functions, give its
+# arm a new name, or you will see the old result.)
 
 # %%
 from dataclasses import replace
