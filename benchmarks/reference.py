@@ -78,6 +78,17 @@ STUDIES = {
         "levels": 12,
         "rewind_to": [0, 12, 24, 48, 96, 192],
     },
+    # The paper's own length, on all 60,000 images, with its five trials (Frankle & Carbin 2019, section 2).
+    "fashion-mnist": {
+        "model": "lenet-300-100",
+        "dataset": "fashion-mnist",
+        "arms": ["dense", "ticket", "reinitialised"],
+        "seeds": range(5),
+        "levels": 20,
+        "control_levels": [3, 7, 12, 15, 18, 20],
+        "evaluate_every": "1000it",
+        "evaluate_at": ["100it", "200it", "500it"],
+    },
     **{
         f"race-{dataset}": {
             "model": model,

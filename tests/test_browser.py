@@ -153,11 +153,20 @@ def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
     """Open a notebook in JupyterLab, run all its cells from the menu and wait for the last."""
     page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # without the tabs of the test before
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
+    # Before the kernel has answered, JupyterLab drops what it is asked to run.
+    page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
     done = re.compile(r"\[\d+\]:").fullmatch
-    wait_until(lambda: (seen := prompts.all_text_contents()) and all(map(done, seen)), limit)
+    try:
+        wait_until(lambda: (seen := prompts.all_text_contents()) and all(map(done, seen)), limit)
+    except AssertionError:
+        ARTEFACTS.mkdir(exist_ok=True)
+        page.screenshot(path=ARTEFACTS / f"stuck-{notebook}.png")
+        dialogs = page.locator(".jp-Dialog").all_inner_texts()
+        pytest.fail(f"{notebook} did not run in {limit} s: prompts {prompts.all_text_contents()}, dialogs {dialogs}, "
+                    f"console {page.complaints[-5:]}", pytrace=False)  # fmt: skip
     assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
     assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
 
