@@ -1,8 +1,8 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
-The rooms, in the order that data walks through them: data, models, masks, pruning, recipes, sparse, compaction,
-training, tickets, stability, dynamic, run, arms, experiments, cost, plots. Everything a notebook needs can be
-imported from here.
+The rooms, in the order that data walks through them: data, models, masks, interop, pruning, recipes, batches, stack,
+sparse, compaction, optimizers, training, ensemble, tickets, stability, dynamic, run, arms, experiments, cost, plots.
+Everything a notebook needs can be imported from here.
 """
 
 from lthlab.arms import ARMS, before_training
@@ -20,7 +20,9 @@ from lthlab.cost import (
 )
 from lthlab.data import DATASETS, Dataset, Split, default_device, load_dataset, make_dataset
 from lthlab.dynamic import EarlyBird, drop_and_grow, early_bird, train_dynamic
+from lthlab.ensemble import stacking_gain, train_stacked
 from lthlab.experiments import Interval, interval, paired, run_experiment
+from lthlab.interop import csr_state, from_csr_state, from_torch_prune_, to_torch_prune_
 from lthlab.masks import (
     Masks,
     apply_masks_,
@@ -29,6 +31,7 @@ from lthlab.masks import (
     density,
     full_masks,
     layer_densities,
+    list_parameters,
     load_masks,
     load_weights_,
     mask_applier,
@@ -56,6 +59,7 @@ from lthlab.pruning import (
     synflow,
 )
 from lthlab.recipes import Recipe, count_steps, recipe_for
+from lthlab.sparse import Speed
 from lthlab.stability import error_barrier, interpolate, train_copies
 from lthlab.tickets import Level, Ticket, count_levels, find_ticket, level_sizes, pruning_rates, reinitialize, rewind
 from lthlab.training import History, Snapshot, evaluate, train

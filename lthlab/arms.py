@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+import torch
 from torch import nn
 
 from lthlab.dynamic import early_bird, train_dynamic
-from lthlab.masks import Masks, density, full_masks, shuffle_masks
+from lthlab.masks import Masks, apply_masks_, density, full_masks, shuffle_masks
 from lthlab.pruning import (
     Batch,
     Scores,
@@ -23,7 +24,7 @@ from lthlab.pruning import (
 )
 from lthlab.recipes import Recipe
 from lthlab.run import Run
-from lthlab.tickets import level_sizes, reinitialize
+from lthlab.tickets import level_sizes
 from lthlab.training import History, Snapshot, make_optimizer, train
 
 
@@ -66,8 +67,12 @@ def ticket(run: Run, seed: int, level: int) -> Start:
 def reinitialised(run: Run, seed: int, level: int) -> Start:
     """The ticket's masks on newly drawn values, trained from step 0 (Frankle & Carbin 2019, section 2)."""
     masks, first = run.masks("ticket", seed, level), dense(run, seed, 0).snapshot
-    fresh = reinitialize(run.build(seed), masks, seed=1_000_000 + seed)
-    return Start(masks, replace(first, model=fresh.state_dict()))
+    return Start(masks, replace(first, model=redrawn(run, seed, masks)))
+
+
+def redrawn(run: Run, seed: int, masks: Masks) -> dict[str, torch.Tensor]:
+    """The state of a network built as all networks of the run are, from another seed, under these masks."""
+    return apply_masks_(run.build(1_000_000 + seed), masks).state_dict()
 
 
 def shuffled(run: Run, seed: int, level: int) -> Start:
@@ -185,8 +190,7 @@ def then_reinitialised(arm: Callable[[Run, int, int], Start]) -> Callable[[Run, 
     @needs(getattr(arm, "needs", "ticket"))
     def reinitialised_arm(run: Run, seed: int, level: int) -> Start:
         start = arm(run, seed, level)
-        fresh = reinitialize(run.build(seed), start.masks, seed=1_000_000 + seed)
-        return replace(start, snapshot=replace(start.snapshot, model=fresh.state_dict()))
+        return replace(start, snapshot=replace(start.snapshot, model=redrawn(run, seed, start.masks)))
 
     return reinitialised_arm
 

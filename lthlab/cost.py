@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab.data import Dataset
-from lthlab.masks import PRUNABLE, Masks, check_masks, count_kept, density, prunable_weights
+from lthlab.masks import PRUNABLE, Masks, check_masks, count_kept, density, projections, prunable_weights
 from lthlab.recipes import Recipe
 
 
@@ -135,10 +135,16 @@ def _count(model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, 
     def skip(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
         # One product forward; backward one for the weights and one for the input, unless nobody asks for them.
         nonlocal skipped
-        products = 1 + backward * (layer.weight.requires_grad + inputs[0].requires_grad)
-        skipped += pruned.get(id(layer.weight), 0) * products * 2 * output.numel() * layer.weight[0].numel()
+        if isinstance(layer, nn.MultiheadAttention):  # one product per token with each of its matrices
+            tokens = inputs[0].numel() // layer.embed_dim
+            uses = [(w, tokens) for w in (*projections(layer), layer.out_proj.weight)]
+        else:
+            uses = [(layer.weight, output.numel() // len(layer.weight))]
+        for weight, times in uses:
+            products = 1 + backward * (weight.requires_grad + inputs[0].requires_grad)
+            skipped += pruned.get(id(weight), 0) * products * 2 * times * weight.numel()
 
-    layers = [m for m in model.modules() if isinstance(m, PRUNABLE)]
+    layers = [m for m in model.modules() if isinstance(m, (*PRUNABLE, nn.MultiheadAttention))]
     hooks = [layer.register_forward_hook(skip) for layer in layers]
     try:
         with _left_as_it_was(model), FlopCounterMode(display=False) as counter:

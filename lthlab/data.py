@@ -108,7 +108,8 @@ def load_dataset(name: str, device: str | torch.device | None = None, root: str 
 def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> Dataset:
     """A `Dataset` from arrays: `x` of shape (examples, channels, ...), `y` class numbers.
 
-    uint8 inputs are taken as pixels 0..255. `held_out` training examples, the same number of each
+    uint8 inputs are taken as pixels 0..255; int64 inputs as tokens for an nn.Embedding, which are not
+    normalised. `held_out` training examples, the same number of each
     class as far as that divides, become the validation split. Raises ValueError if they do not fit.
     """
     x, x_test = (torch.as_tensor(np.asarray(part)) for part in (x, x_test))
@@ -122,7 +123,9 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
         )
     for labels in (y, y_test):
         _check_labels(labels, len(classes))
-    x, x_test = (part.float().div(255) if part.dtype == torch.uint8 else part.float() for part in (x, x_test))
+    tokens = x.dtype == torch.int64
+    if not tokens:
+        x, x_test = (part.float().div(255) if part.dtype == torch.uint8 else part.float() for part in (x, x_test))
     shuffled = torch.randperm(len(y), generator=make_generator(0, "validation split"))
     turn = torch.empty_like(y)  # how many of its class come before an example: 0, 1, 2, ...
     for label in y.unique():
@@ -137,7 +140,10 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
         for statistic in (np.mean, np.std)
     )
     std = std.clamp_min(1e-8)
-    x, x_test = (x - mean) / std, (x_test - mean) / std
+    if tokens:
+        mean, std = torch.zeros_like(mean).long(), torch.ones_like(std).long()
+    else:
+        x, x_test = (x - mean) / std, (x_test - mean) / std
     parts = Split(x[train], y[train]), Split(x[validation], y[validation]), Split(x_test, y_test)
     return Dataset(name, *parts, tuple(classes), mean, std).to(default_device() if device is None else device)
 

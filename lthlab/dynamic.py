@@ -13,11 +13,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from lthlab._common import make_generator
+from lthlab.batches import Batches
 from lthlab.data import Dataset
 from lthlab.masks import Masks, check_masks, full_masks, overlap, prunable_weights
 from lthlab.pruning import Scores, magnitude, prune
 from lthlab.recipes import Recipe, count_steps
-from lthlab.training import History, Snapshot, example_order, train
+from lthlab.sparse import PLAIN, Speed
+from lthlab.training import History, Snapshot, train
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def train_dynamic(
     snapshots: Iterable[str | int] = (),
     evaluate_every: str | int = "1ep",
     evaluate_at: Iterable[str | int] = (),
+    speed: Speed = PLAIN,
 ) -> tuple[History, Masks]:
     """Train `model` in place as a sparse network whose masks move; return its history and the last masks.
 
@@ -103,6 +106,7 @@ def train_dynamic(
         history = train(
             model, dataset, recipe, masks, seed=seed, start=start, until=until, snapshots={*part, until},
             evaluate_every=evaluate_every, evaluate_at=[step for step in at if first <= step <= until],
+            speed=speed,
         )  # fmt: skip
         histories.append(history)
         if until < total:
@@ -134,11 +138,10 @@ def _growth(model, dataset: Dataset, recipe: Recipe, seed: int, step: int, masks
     if grow == "random":
         generator = make_generator(seed, "growth", step)
         return {n: torch.rand(m.shape, generator=generator).to(dataset.device) for n, m in masks.items()}
-    epoch, batch = divmod(step, recipe.steps_per_epoch(dataset))
-    chosen = example_order(dataset, seed, epoch)[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
+    x, y = Batches(dataset, recipe, seed)(step)
     network = copy.deepcopy(model).train()  # a copy: looking must not move BatchNorm's statistics
     with torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []):
-        loss = F.cross_entropy(network(dataset.train.x[chosen]), dataset.train.y[chosen])
+        loss = F.cross_entropy(network(x), y)
         weights = prunable_weights(network)
         gradients = torch.autograd.grad(loss, [*weights.values()])
     return {name: g.abs() for name, g in zip(weights, gradients, strict=True)}

@@ -5,7 +5,7 @@ import json
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,14 @@ from tqdm.auto import tqdm
 from lthlab._common import load_tensors, save_tensors, unknown_name
 from lthlab.arms import ARMS, CHAINS, Start
 from lthlab.data import Dataset
+from lthlab.ensemble import stacking_gain, train_stacked
 from lthlab.masks import density as density_of
 from lthlab.masks import full_masks
 from lthlab.recipes import Recipe, recipe_for
 from lthlab.run import Run
-from lthlab.sparse import sparse_below, sparse_below_is
+from lthlab.sparse import PLAIN, Speed, chain_of, sparse_below, sparse_below_is
 from lthlab.tickets import count_levels
-from lthlab.training import evaluate
+from lthlab.training import History, evaluate, train
 
 COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
 
@@ -45,6 +46,8 @@ def run_experiment(
     rewind_to: str | int = 0,
     evaluate_every: str | int = "1ep",
     evaluate_at: Iterable[str | int] = (),
+    stack: int | str = 1,
+    speed: Speed = PLAIN,
     folder: str | Path | None = None,
     n_jobs: int = -1,
     progress: bool = True,
@@ -54,6 +57,9 @@ def run_experiment(
     `model` is a name, or a function (dataset, seed) -> nn.Module. IMP runs for every seed, `levels`
     times or down to `density`; arms that need no earlier level of their own run at `control_levels`
     (default: all). Validation values are by step; test accuracy is measured once, at the end.
+
+    `stack` seeds train in one step each (`train_stacked`), "auto": 8 of them where that is at least a tenth
+    faster here; `speed` is for GPUs (`Speed`). Both change results by rounding and are part of the run.
 
     Every finished level is a file in `folder`: the same call goes on where an interrupted one stopped,
     more seeds, levels or arms reuse what is there. Arms are known by their names: give one that you
@@ -71,40 +77,60 @@ def run_experiment(
     for arm in arms:
         if arm not in ARMS:
             raise unknown_name("arm", arm, [*ARMS], "To add one, put a function into lthlab.arms.ARMS.")
-    with contextlib.ExitStack() as stack:
-        folder = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
+    with contextlib.ExitStack() as temporary:
+        folder = Path(folder or temporary.enter_context(tempfile.TemporaryDirectory()))
         with _one_thread():
             below = sparse_below()  # measured here, for all workers
-        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder, below)
+        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder, below, speed)
+        run = replace(run, stack=_stack_size(run, stack))
         last = count_levels(full_masks(run.build(0)), recipe, levels, density)
         controlled = range(1, last + 1) if control_levels is None else sorted(control_levels)
         if any(not 1 <= level <= last for level in controlled):
             raise ValueError(f"Controls run at levels 1 to {last}; got {list(controlled)}.")
         seeds = list(seeds)
-        first = [[("dense", seed, 0), *(("ticket", seed, n) for n in range(1, last + 1))] for seed in seeds]
-        chains = [[(arm, seed, n) for n in range(1, last + 1)] for arm in arms if arm in CHAINS[1:] for seed in seeds]
+        groups = [seeds[n : n + run.stack] for n in range(0, len(seeds), run.stack)]
+        first = [[("dense", group, 0), *(("ticket", group, n) for n in range(1, last + 1))] for group in groups]
+        chains = [
+            [(arm, group, n) for n in range(1, last + 1)] for arm in arms if arm in CHAINS[1:] for group in groups
+        ]
         controls = [
-            [(arm, seed, n)] for arm in arms if arm not in ("dense", *CHAINS) for n in controlled for seed in seeds
+            [(arm, group, n)] for arm in arms if arm not in ("dense", *CHAINS) for n in controlled for group in groups
         ]
         needed = {getattr(ARMS[arm], "needs", "ticket") for arm in arms}
         if "ticket" not in needed:
-            first = [[("dense", seed, 0)] for seed in seeds] if "dense" in needed else []
-        total = sum(map(len, [*first, *chains, *controls]))
+            first = [[("dense", group, 0)] for group in groups] if "dense" in needed else []
+        total = sum(len(group) for task in [*first, *chains, *controls] for _, group, _ in task)
         with tqdm(total=total, desc="trainings", disable=not progress, leave=False) as bar:
             for tasks in (first, chains + controls):  # the second need the first
                 work = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
                 for done in work(delayed(_run_levels)(run, task, ARMS) for task in tasks):
                     bar.update(done)
-        wanted = [level for task in [*first, *chains, *controls] for level in task if level[0] in arms]
+        tasks = [*first, *chains, *controls]
+        wanted = [(arm, seed, n) for task in tasks for arm, group, n in task for seed in group if arm in arms]
         return pd.concat([_rows(run, *level) for level in wanted], ignore_index=True)
 
 
-def _run_levels(run: Run, levels: list[tuple[str, int, int]], arms: dict) -> int:
+def _stack_size(run: Run, stack: int | str) -> int:
+    if stack == "auto":
+        with _one_thread():
+            gain = 0.0 if chain_of(run.build(0)) else stacking_gain(run.build(0), run.data, run.recipe, 8)
+        return 8 if gain > 1.1 else 1
+    if not isinstance(stack, int) or stack < 1:
+        raise ValueError(f'stack is the number of seeds that train in one step, 1 or more, or "auto"; got {stack!r}.')
+    return stack
+
+
+def _run_levels(run: Run, levels: list[tuple[str, list[int], int]], arms: dict) -> int:
     with _one_thread(), sparse_below_is(run.sparse_below):
-        for arm, seed, level in levels:
-            if not _finished(run.path(arm, seed, level)):
-                _run_level(run, arms[arm](run, seed, level), arm, seed, level)
-    return len(levels)
+        for arm, group, level in levels:
+            seeds = [seed for seed in group if not _finished(run.path(arm, seed, level))]
+            starts = [arms[arm](run, seed, level) for seed in seeds]
+            if len(seeds) > 1 and all(start.train is train for start in starts):
+                _run_stack(run, starts, arm, seeds, level)
+            else:
+                for seed, start in zip(seeds, starts, strict=True):
+                    _run_level(run, start, arm, seed, level)
+    return sum(len(group) for _, group, _ in levels)
 
 
 @contextlib.contextmanager
@@ -119,11 +145,29 @@ def _one_thread():
 
 
 def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:
-    model, keep = run.build(seed), [run.rewind_step] if arm == "dense" else []
-    history = start.train(
-        model, run.data, start.recipe or run.recipe, start.masks, seed=seed, start=start.snapshot, snapshots=keep,
-        evaluate_every=run.evaluate_every, evaluate_at=run.evaluate_at,
+    model = run.build(seed)
+    history = start.train(model, run.data, start.recipe or run.recipe, start.masks, seed=seed, start=start.snapshot,
+                          **_options(run, arm))  # fmt: skip
+    _keep_level(run, start, arm, seed, level, model, history)
+
+
+def _run_stack(run: Run, starts: list[Start], arm: str, seeds: list[int], level: int) -> None:
+    models = [run.build(seed) for seed in seeds]
+    histories = train_stacked(
+        models, run.data, starts[0].recipe or run.recipe, [start.masks for start in starts], seeds=seeds,
+        starts=[start.snapshot for start in starts], **_options(run, arm),
     )  # fmt: skip
+    for start, seed, model, history in zip(starts, seeds, models, histories, strict=True):
+        _keep_level(run, start, arm, seed, level, model, history)
+
+
+def _options(run: Run, arm: str) -> dict[str, Any]:
+    keep = [run.rewind_step] if arm == "dense" else []
+    options = {"snapshots": keep, "evaluate_every": run.evaluate_every, "evaluate_at": run.evaluate_at}
+    return options if run.speed == PLAIN else options | {"speed": run.speed}
+
+
+def _keep_level(run: Run, start: Start, arm: str, seed: int, level: int, model: nn.Module, history: History) -> None:
     rows = history.table[["step", "split", "metric", "value"]].to_numpy().tolist()
     rows.append([rows[-1][0], "test", "accuracy", evaluate(model, run.data.test)["accuracy"]])
     metadata, tensors = {"rows": json.dumps(rows), "density": repr(density_of(start.masks))}, {}

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 
+import pandas as pd
 import torch
 from torch import nn
 
@@ -16,13 +17,16 @@ _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The weights that may be pruned, by name: those of Linear and Conv layers, each tensor once.
+    """The weights that may be pruned, by name: those of Linear, Conv and attention layers, each tensor once.
 
-    Biases and norm parameters never are, nor layers that the model names in an attribute `keep_dense`
-    ("head", "blocks.0" or any part of a dotted name): our ResNets keep ("out", "shortcut") dense, as
-    Frankle & Carbin 2019 do (Figure 2, appendix I). Raises TypeError when nothing is left to prune.
+    In nn.MultiheadAttention these are the projections of query, key and value, kept there as one matrix,
+    and of the output. Biases, embeddings, norm parameters and recurrent layers never are, nor layers that
+    the model names in an attribute `keep_dense` ("head", "blocks.0" or any part of a dotted name): our
+    ResNets keep ("out", "shortcut") dense, as Frankle & Carbin 2019 do (Figure 2, appendix I). Raises
+    TypeError when nothing is left to prune.
     """
     of_layers = {id(m.weight) for m in model.modules() if isinstance(m, PRUNABLE)}
+    of_layers |= {id(w) for m in model.modules() if isinstance(m, nn.MultiheadAttention) for w in projections(m)}
     dense = [f".{layer}." for layer in getattr(model, "keep_dense", ())]
     weights = {
         name: p
@@ -30,8 +34,41 @@ def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
         if id(p) in of_layers and not any(layer in f".{name}" for layer in dense)
     }
     if not weights:
-        raise TypeError(f"{type(model).__name__} has no Linear or Conv layer to prune.")
+        raise TypeError(
+            f"{type(model).__name__} has no Linear, Conv or attention layer to prune; list_parameters(model) tells why."
+        )
     return weights
+
+
+def list_parameters(model: nn.Module) -> pd.DataFrame:
+    """Every parameter of `model`: name, layer, shape, count of numbers, whether it may be pruned and, if not, why."""
+    try:
+        prunable = prunable_weights(model)
+    except TypeError:
+        prunable = {}
+    owners = {f"{prefix}.{name}".lstrip("."): module for prefix, module in model.named_modules()
+              for name, _ in module.named_parameters(recurse=False)}  # fmt: skip
+    rows = []
+    for name, p in model.named_parameters():
+        kind, matrix = type(owners[name]).__name__, p.dim() > 1
+        if name in prunable:
+            why = ""
+        elif "weight_orig" in name:
+            why = "already pruned by torch.nn.utils.prune: take its masks with from_torch_prune"
+        elif isinstance(owners[name], (*PRUNABLE, nn.MultiheadAttention)) and matrix:
+            why = "the model's keep_dense names it"
+        elif matrix:
+            why = f"{kind} is not a Linear, Conv or attention layer"
+        else:
+            why = "biases and norms: too few to matter"
+        rows.append((name, kind, tuple(p.shape), p.numel(), name in prunable, why))
+    return pd.DataFrame(rows, columns=["name", "layer", "shape", "numbers", "prunable", "why not"])
+
+
+def projections(attention: nn.MultiheadAttention) -> list[nn.Parameter]:
+    """The matrices for query, key and value: one for all three, or three where their inputs differ in size."""
+    names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+    return [w for name in names if (w := getattr(attention, name)) is not None]
 
 
 def full_masks(model: nn.Module) -> Masks:

@@ -69,6 +69,8 @@ def _reset(module: nn.Module) -> None:
         _reset(child)
     if hasattr(module, "reset_parameters"):
         module.reset_parameters()
+    elif isinstance(module, nn.MultiheadAttention):  # the one layer of PyTorch that hides it
+        module._reset_parameters()
     elif own := [name for name, _ in module.named_parameters(recurse=False)]:
         raise TypeError(
             f"{type(module).__name__} holds parameters ({', '.join(own)}) but has no reset_parameters() "

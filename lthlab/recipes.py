@@ -12,6 +12,7 @@ from lthlab.data import Dataset
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("constant", "cosine", "drops")
+AUGMENTATIONS = ("none", "shift and flip")
 
 
 def count_steps(duration: str | int, steps_per_epoch: int) -> int:
@@ -30,8 +31,10 @@ class Recipe:
 
     `duration` is in epochs ("10ep"), iterations ("500it") or both. `schedule` multiplies the learning
     rate `lr`: "constant"; "cosine" falls to 0; "drops" is x0.1 at each of the iterations `milestones`.
-    `warmup` iterations rise linearly to `lr`. `fractions` of the remaining weights go at each level,
-    by kind of layer for scope "layer" (see `layer_fractions`) or {"all": f} for scope "global".
+    `warmup` iterations rise linearly to `lr`. `augmentation` "shift and flip" moves each training image by
+    up to 4 pixels and mirrors every other one (see `data.shift_and_flip`). `fractions` of the remaining
+    weights go at each level, by kind of layer for scope "layer" (see `layer_fractions`) or {"all": f} for
+    scope "global".
     """
 
     optimizer: str = "adam"
@@ -45,12 +48,15 @@ class Recipe:
     warmup: int = 0
     fractions: dict[str, float] = field(default_factory=lambda: {"fc": 0.2, "conv": 0.2, "output": 0.1})
     scope: str = "layer"
+    augmentation: str = "none"
 
     def __post_init__(self):
         if self.optimizer not in OPTIMIZERS:
             raise unknown_name("optimizer", self.optimizer, list(OPTIMIZERS))
         if self.schedule not in SCHEDULES:
             raise unknown_name("schedule", self.schedule, list(SCHEDULES))
+        if self.augmentation not in AUGMENTATIONS:
+            raise unknown_name("augmentation", self.augmentation, list(AUGMENTATIONS))
         if not (0 < self.lr < math.inf) or self.batch_size < 1:
             raise ValueError(f"lr and batch_size must be positive; got {self.lr} and {self.batch_size}.")
         if min(self.momentum, self.weight_decay, self.warmup) < 0 or (self.milestones and self.schedule != "drops"):
@@ -87,16 +93,19 @@ class Recipe:
         return self.lr
 
 
-# Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K: appendix I).
+# Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K, shifts and
+# flips: appendix I). "low" and "warmup" are the learning rates of its section 4 at which tickets are found at all.
 _CONV = {"fc": 0.2, "conv": 0.1, "output": 0.1}
+_RESNET = Recipe("sgd", 0.1, 0.9, 1e-4, 128, "30000it", "drops", (20_000, 25_000), fractions={"all": 0.2},
+                 scope="global", augmentation="shift and flip")  # fmt: skip
 PAPER_RECIPES = {
     "lenet-300-100": Recipe("adam", 1.2e-3, batch_size=60, duration="50000it"),
     "conv-2": Recipe("adam", 2e-4, batch_size=60, duration="20000it", fractions=_CONV),
     "conv-4": Recipe("adam", 3e-4, batch_size=60, duration="25000it", fractions=_CONV),
     "conv-6": Recipe("adam", 3e-4, batch_size=60, duration="30000it", fractions=_CONV | {"conv": 0.15}),
-    "resnet-20": Recipe(
-        "sgd", 0.1, 0.9, 1e-4, 128, "30000it", "drops", (20_000, 25_000), fractions={"all": 0.2}, scope="global"
-    ),
+    "resnet-20": _RESNET,
+    "resnet-20 low": replace(_RESNET, lr=0.01),
+    "resnet-20 warmup": replace(_RESNET, lr=0.03, warmup=20_000),
 }
 MLP_RECIPE = Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine")
 RESNET1D_RECIPE = Recipe(
@@ -108,7 +117,8 @@ def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
     """The paper's recipe for a network, shortened to 10 epochs on the embedded sets.
 
     Networks that no paper of this course trains (`mlp-...`, `resnet1d-...`) get the recipe of our
-    own experiments on mnist1d. Raises ValueError for a network without a recipe.
+    own experiments on mnist1d. "resnet-20 low" and "resnet-20 warmup" are resnet-20 at the paper's other
+    learning rates. Raises ValueError for a network without a recipe.
     """
     dataset_name = dataset if isinstance(dataset, str) else dataset.name
     if model_name.startswith("mlp-"):
@@ -119,5 +129,5 @@ def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
         raise unknown_name("recipe", model_name, [*PAPER_RECIPES, "mlp-...", "resnet1d-..."], "Or make a Recipe(...).")
     recipe = PAPER_RECIPES[model_name]
     if dataset_name in ("fashion-mini", "mnist1d"):
-        return replace(recipe, duration="10ep", schedule="constant", milestones=())
+        return replace(recipe, duration="10ep", schedule="constant", milestones=(), warmup=0, augmentation="none")
     return recipe

@@ -12,13 +12,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lthlab._common import load_tensors
+from lthlab._common import load_tensors, make_generator
 from lthlab.data import Dataset, load_dataset
 from lthlab.masks import Masks, full_masks
 from lthlab.models import build_model
 from lthlab.pruning import prune
 from lthlab.recipes import Recipe, count_steps
-from lthlab.sparse import chain_of
+from lthlab.sparse import PLAIN, Speed, chain_of
 from lthlab.tickets import level_sizes, pruning_rates
 from lthlab.training import Snapshot
 
@@ -35,6 +35,8 @@ class Run:
     evaluate_at: tuple[str | int, ...]
     folder: Path
     sparse_below: float = 0.0  # the density below which fully connected networks train on their kept weights alone
+    speed: Speed = PLAIN
+    stack: int = 1  # how many seeds train in one step
 
     @property
     def data(self) -> Dataset:
@@ -50,13 +52,24 @@ class Run:
         return count_steps(self.rewind_to, self.recipe.steps_per_epoch(self.data))
 
     def build(self, seed: int) -> nn.Module:
-        """The network with the initial values of a seed."""
-        return build_model(self.model, self.data, seed) if isinstance(self.model, str) else self.model(self.data, seed)
+        """The network with the initial values of a seed.
+
+        A function of one's own may leave the seed alone: what it draws from torch's generator depends on it too.
+        """
+        if isinstance(self.model, str):
+            return build_model(self.model, self.data, seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(make_generator(seed, "initialisation").get_state())
+            return self.model(self.data, seed).to(self.data.device)
 
     def path(self, arm: str, seed: int, level: int) -> Path:
         """The file of a finished level. Its folder's name is a digest of all that defines the run."""
         model = self.build(0)
-        settings = asdict(self.recipe) | ({"sparse_below": self.sparse_below} if chain_of(model) else {}) | {
+        # Settings that came later count where they are used, so that older runs keep their names.
+        recipe = {key: value for key, value in asdict(self.recipe).items() if (key, value) != ("augmentation", "none")}
+        recipe |= {"speed": asdict(self.speed)} if self.speed != PLAIN else {}
+        recipe |= {"stack": self.stack} if self.stack > 1 else {}
+        settings = recipe | ({"sparse_below": self.sparse_below} if chain_of(model) else {}) | {
             "version": 1, "model": self.model_name, "dataset": self.data.name, "data": _fingerprint(self.data),
             "network": _describe(model), "device": self.data.device.type, "torch": torch.__version__,
             "rewind": self.rewind_step, "every": self.evaluate_every, "at": list(self.evaluate_at),

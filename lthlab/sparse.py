@@ -1,7 +1,7 @@
 """Loss and gradients of one batch, by the way that is fastest for this network, these masks and this machine.
 
-`choose_step` gives one of three with the same results: autograd for any network; backpropagation by
-hand for fully connected ones; and the same by hand over the kept weights only (CSR), where few are left.
+`choose_step` gives one of four with the same results: autograd for any network, or for several at once;
+backpropagation by hand for fully connected ones; and the same over the kept weights only (CSR), where few are left.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 from lthlab import kernels
 from lthlab._common import written_whole
 from lthlab.masks import Masks, density, mask_applier, prunable_weights
+from lthlab.stack import Stack
 
 aten = torch.ops.aten
 _below: float | None = None  # set by `sparse_below_is`
@@ -87,11 +89,31 @@ def _calibrate() -> float:
     return round(float(np.clip(crossing, 0, 0.9)), 1)  # to a tenth: the same on every day and on similar machines
 
 
-def choose_step(model: nn.Module, masks: Masks | None, batch_size: int) -> "Autograd":
-    """The fastest way to the gradients of `model` on batches of this size: Autograd, ByHand or Sparse."""
+@dataclass(frozen=True)
+class Speed:
+    """What a GPU can do faster, for networks that train by autograd; all off by default, results differ by rounding.
+
+    `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
+    `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as they are.
+    `compile`: a mode of torch.compile, or "" for none: "default" fuses operations, "reduce-overhead" also
+    replays them as CUDA graphs, which spares tiny networks the launches.
+    """
+
+    channels_last: bool = False
+    bfloat16: bool = False
+    compile: str = ""
+
+
+PLAIN = Speed()
+
+
+def choose_step(model: nn.Module, masks: Masks | None, batch_size: int, speed: Speed = PLAIN) -> "Autograd":
+    """The fastest way to the gradients of `model` on batches of this size: Autograd, Stacked, ByHand or Sparse."""
+    if isinstance(model, Stack):
+        return Stacked(model, masks, speed)
     layers = chain_of(model)
-    if not layers:
-        return Autograd(model, masks)
+    if not layers or speed != PLAIN:
+        return Autograd(model, masks, speed)
     few = masks is not None and len(masks) == len(layers) and layers[0].weight.device.type == "cpu"
     if few and density(masks) < sparse_below():
         return Sparse(model, layers, masks, batch_size)
@@ -119,8 +141,11 @@ class Autograd:
 
     reuses_slopes = False  # whether every gradient stays the same tensor from step to step
 
-    def __init__(self, model: nn.Module, masks: Masks | None):
-        self.model, self.trained = model, list(model.parameters())
+    def __init__(self, model: nn.Module, masks: Masks | None, speed: Speed = PLAIN):
+        if speed.channels_last:
+            model.to(memory_format=torch.channels_last)
+        self.speed, self.model, self.trained = speed, model, list(model.parameters())
+        self.forward = torch.compile(model, mode=speed.compile) if speed.compile else model
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)
 
     def parameters(self) -> list[nn.Parameter]:
@@ -131,9 +156,15 @@ class Autograd:
         """Set the gradients of all parameters and return the mean cross-entropy."""
         for parameter in self.trained:
             parameter.grad = None
-        loss = F.cross_entropy(self.model(x), y)
-        loss.backward()
+        if self.speed.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16) if self.speed.bfloat16 else contextlib.nullcontext():
+            loss = self.loss(self.forward(x), y)
+        loss.sum().backward()
         return loss.detach()
+
+    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, y)
 
     def read(self) -> None:
         """Take over the weights of the model, the pruned ones as 0.0."""
@@ -149,6 +180,13 @@ class Autograd:
     def narrow(self, state: dict) -> dict:
         """The state that `widen` made, in the shapes that are trained here."""
         return state
+
+
+class Stacked(Autograd):
+    """By autograd, several networks at once: a loss for each, of which the sum has the gradients of all."""
+
+    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
 
 
 class ByHand(Autograd):

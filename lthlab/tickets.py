@@ -14,6 +14,7 @@ from lthlab.masks import Masks, apply_masks_, density, full_masks
 from lthlab.models import initialize_
 from lthlab.pruning import Scores, layer_fractions, magnitude, prune
 from lthlab.recipes import Recipe, count_steps
+from lthlab.sparse import PLAIN, Speed
 from lthlab.training import History, Snapshot, train
 
 
@@ -68,6 +69,7 @@ def find_ticket(
     evaluate_at: Iterable[str | int] = (),
     snapshots: Iterable[str | int] = (),
     progress: bool = False,
+    speed: Speed = PLAIN,
 ) -> Ticket:
     """Find a winning ticket by iterative magnitude pruning with rewinding.
 
@@ -75,7 +77,7 @@ def find_ticket(
     their values at step `rewind_to` (0 is the initialisation); repeat, `levels` times or until at
     most `density` (a fraction) is left. Every level trains with the same `seed`, hence the same
     order of examples. The given model stays as it is; the network as trained at the last level is
-    the ticket's `model`. `snapshots`, `evaluate_every` and `evaluate_at` are handed to `train` at every level.
+    the ticket's `model`. `snapshots`, `evaluate_every`, `evaluate_at` and `speed` go to `train` at every level.
 
     Frankle & Carbin 2019, section 2 and appendix B, strategy 1; rewinding to k > 0: Frankle et al. 2020, section 3.
     Raises ValueError unless exactly one of levels and density is given and possible.
@@ -102,6 +104,7 @@ def find_ticket(
                 evaluate_every=evaluate_every,
                 evaluate_at=evaluate_at,
                 progress=f"level {number}" if progress else False,
+                speed=speed,
             )
             start = start or history.snapshots[k]
             done.append(Level(number, _density(masks), masks, history))

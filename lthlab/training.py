@@ -3,7 +3,7 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,10 +13,13 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from lthlab._common import evaluation_mode, make_generator
+from lthlab.batches import Batches
 from lthlab.data import Dataset, Split
 from lthlab.masks import Masks, check_masks
-from lthlab.recipes import OPTIMIZERS, Recipe, count_steps
-from lthlab.sparse import choose_step
+from lthlab.optimizers import make_optimizer, prepared_step
+from lthlab.recipes import Recipe, count_steps
+from lthlab.sparse import PLAIN, Speed, choose_step
+from lthlab.stack import PREFIX, Stack
 
 
 def _same(state: dict) -> dict:
@@ -36,6 +39,32 @@ class Snapshot:
     def take(cls, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, widen=_same) -> "Snapshot":
         states = _copy(model.state_dict()), _copy(widen(optimizer.state_dict()))
         return cls(step, *states, kind=type(optimizer).__name__)
+
+    @classmethod
+    def join(cls, snapshots: Sequence["Snapshot"]) -> "Snapshot":
+        """One snapshot of a `Stack` from those of its networks; ValueError if they are of different steps."""
+        if len({snapshot.step for snapshot in snapshots}) != 1:
+            raise ValueError(f"Networks train in one step only from the same step; got "
+                             f"{', '.join(str(snapshot.step) for snapshot in snapshots)}.")  # fmt: skip
+        first, states = snapshots[0], [snapshot.optimizer["state"] for snapshot in snapshots]
+        state = {
+            number: {
+                key: torch.stack([own[number][key] for own in states]) if _has_axis(key, value) else value
+                for key, value in entries.items()
+            }
+            for number, entries in states[0].items()
+        }
+        model = {PREFIX + name: torch.stack([s.model[name] for s in snapshots]) for name in first.model}
+        return cls(first.step, model, {"state": state, "param_groups": first.optimizer["param_groups"]}, first.kind)
+
+    def of(self, number: int) -> "Snapshot":
+        """What a snapshot of a `Stack` holds of one of its networks."""
+        state = {
+            parameter: {key: value[number] if _has_axis(key, value) else value for key, value in entries.items()}
+            for parameter, entries in self.optimizer["state"].items()
+        }
+        model = {name.removeprefix(PREFIX): tensor[number] for name, tensor in self.model.items()}
+        return Snapshot(self.step, _copy(model), _copy(self.optimizer | {"state": state}), self.kind)
 
     def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, narrow=_same) -> None:
         """Copy the values back; the snapshot itself is never handed out, so training cannot change it."""
@@ -77,13 +106,14 @@ def train(
     recipe: Recipe,
     masks: Masks | None = None,
     *,
-    seed: int = 0,
+    seed: int | tuple[int, ...] = 0,
     start: Snapshot | None = None,
     until: str | int | None = None,
     snapshots: Iterable[str | int] = (),
     evaluate_every: str | int = "1ep",
     evaluate_at: Iterable[str | int] = (),
     progress: bool | str = False,
+    speed: Speed = PLAIN,
 ) -> History:
     """Train `model` in place by `recipe`; weights outside `masks` stay exactly 0.0 throughout.
 
@@ -92,7 +122,8 @@ def train(
     at a step before the recipe's end, on the recipe's schedule. Validation loss and accuracy are measured
     at the start, the end, every `evaluate_every` and at the steps `evaluate_at`; nothing else makes the
     device wait. `snapshots` are durations after which to keep a `Snapshot`. `progress` shows a bar (a
-    string is its label). The test split is never looked at.
+    string is its label). `speed` is for GPUs (see `Speed`). The test split is never looked at. Several
+    networks at once: `train_stacked`.
 
     Raises ValueError for masks of another model or durations outside the training.
     """
@@ -108,7 +139,7 @@ def train(
         raise ValueError(f"This training runs from step {first} to {min(last, total)}; "
                          f"step {last if last > total else outside[0]} is not part of it.")  # fmt: skip
 
-    gradients = choose_step(model, masks, recipe.batch_size)
+    gradients = choose_step(model, masks, recipe.batch_size, speed)
     optimizer = make_optimizer(gradients, recipe)
     if start:
         start.restore_(model, optimizer, gradients.narrow)
@@ -116,8 +147,9 @@ def train(
 
     began, kept, measured = time.perf_counter(), {}, []
     losses, update = [], optimizer.step  # losses are read once, at the end
+    batches, first_seed = Batches(dataset, recipe, seed), seed[0] if isinstance(seed, tuple) else seed
     label = progress if isinstance(progress, str) else "training"
-    noise, base = noise_generator(dataset.device), make_generator(seed, "noise").initial_seed()
+    noise, base = noise_generator(dataset.device), make_generator(first_seed, "noise").initial_seed()
     with (
         torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []),
         tqdm(total=last - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
@@ -131,12 +163,9 @@ def train(
                 kept[step] = Snapshot.take(step, model, optimizer, gradients.widen)
             if step == last:
                 break
-            epoch, batch = divmod(step, per_epoch)
-            if batch == 0 or step == first:
+            if step % per_epoch == 0 or step == first:
                 model.train()
-                order = example_order(dataset, seed, epoch)
-            chosen = order[batch * recipe.batch_size : (batch + 1) * recipe.batch_size]
-            x, y = dataset.train.x.index_select(0, chosen), dataset.train.y.index_select(0, chosen)
+            x, y = batches(step)
             for group in optimizer.param_groups:
                 group["lr"] = recipe.lr_at(step, total)
             noise.manual_seed(base ^ step)  # dropout's: of seed and step alone, so a snapshot need not hold it
@@ -147,41 +176,14 @@ def train(
             gradients.keep_pruned_at_zero()
             bar.update()
     losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
-    return History(_table(measured, losses, first, per_epoch), kept, time.perf_counter() - began)
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over all parameters, in PyTorch's fused form (one kernel per step)."""
-    options = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
-    if recipe.optimizer == "sgd":
-        options["momentum"] = recipe.momentum
-    return OPTIMIZERS[recipe.optimizer](model.parameters(), **options)
-
-
-def prepared_step(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
-    """`optimizer.step` for gradients that stay where they are: its own fused kernel, called directly.
-
-    At every call PyTorch collects parameters, gradients and state anew; on small networks that takes as
-    long as the kernel. To be made after the first step, which creates the state.
-    """
-    (group,) = optimizer.param_groups
-    tensors = group["params"], [p.grad for p in group["params"]]
-    states = [optimizer.state[p] for p in group["params"]]
-    names = ["momentum_buffer"] if isinstance(optimizer, torch.optim.SGD) else ["exp_avg", "exp_avg_sq"]
-    state = [[entry[name] for entry in states if entry.get(name) is not None] for name in names]
-    fixed = {"weight_decay": group["weight_decay"], "maximize": False, "grad_scale": None, "found_inf": None}
-    if isinstance(optimizer, torch.optim.SGD):
-        fixed |= {"momentum": group["momentum"], "dampening": 0.0, "nesterov": False, "is_first_step": False}
-        return lambda: torch._fused_sgd_(*tensors, *state, lr=group["lr"], **fixed)
-    fixed |= {"beta1": group["betas"][0], "beta2": group["betas"][1], "eps": group["eps"], "amsgrad": False}
-    kernel = torch._fused_adamw_ if isinstance(optimizer, torch.optim.AdamW) else torch._fused_adam_
-    steps = [entry["step"] for entry in states]
-
-    def step() -> None:
-        torch._foreach_add_(steps, 1)
-        kernel(*tensors, *state, [], steps, lr=group["lr"], **fixed)
-
-    return step
+    seconds = time.perf_counter() - began
+    if not isinstance(model, Stack):
+        return History(_table(measured, losses, first, per_epoch), kept, seconds)
+    tables = [
+        _table([(step, both[n]) for step, both in measured], [loss[n] for loss in losses], first, per_epoch)
+        for n in range(model.size)
+    ]
+    return History(pd.concat([table.assign(network=n) for n, table in enumerate(tables)]), kept, seconds)
 
 
 def noise_generator(device: torch.device) -> torch.Generator:
@@ -191,20 +193,25 @@ def noise_generator(device: torch.device) -> torch.Generator:
     return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
 
 
-def example_order(dataset: Dataset, seed: int, epoch: int) -> torch.Tensor:
-    """The order of the training examples in one epoch; drawn on the CPU, so every device sees the same."""
-    generator = make_generator(seed, "data order", epoch)
-    return torch.randperm(len(dataset.train), generator=generator).to(dataset.device)
-
-
 @torch.no_grad()
 def measure(model: nn.Module, split: Split, batch_size: int = 500) -> torch.Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, still on the device (no waiting)."""
     sums = torch.zeros(2, device=split.x.device)
     with evaluation_mode(model):
+        if isinstance(model, Stack):
+            return _measure_stack(model, split, batch_size)
         for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
             logits = model(x)
             sums += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
+    return sums / len(split)
+
+
+def _measure_stack(stack: Stack, split: Split, batch_size: int) -> torch.Tensor:
+    sums = torch.zeros(stack.size, 2, device=split.x.device)
+    for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
+        logits, y = stack(x.expand(stack.size, *x.shape)), y.expand(stack.size, -1)
+        losses = F.cross_entropy(logits.transpose(1, 2), y, reduction="none")
+        sums += torch.stack([losses.sum(1), (logits.argmax(2) == y).sum(1)], 1)
     return sums / len(split)
 
 
@@ -236,6 +243,11 @@ def _table(measured: list, losses: list[float], first: int, per_epoch: int) -> p
     table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
     table.insert(1, "epoch", table["step"] / per_epoch)
     return table
+
+
+def _has_axis(key: str, value: object) -> bool:
+    """Whether an entry of an optimiser's state is one per network: all but Adam's count of steps."""
+    return torch.is_tensor(value) and key != "step"
 
 
 def _copy(state):

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-os.environ["LTHLAB_DEVICE"] = "cpu"
+os.environ.setdefault("LTHLAB_DEVICE", "cpu")  # LTHLAB_DEVICE=cuda tests on a GPU
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["LTHLAB_SPARSE_BELOW"] = "0.5"  # so that no test depends on how fast this machine is
 

@@ -153,14 +153,20 @@ def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
     """Open a notebook in JupyterLab, run all its cells from the menu and wait for the last."""
     page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # without the tabs of the test before
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    # Before the kernel has answered, JupyterLab drops what it is asked to run.
-    page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(timeout=60_000)
+    # Run before it has a kernel, JupyterLab asks for one, although the notebook names it; so does a reader's.
+    page.locator(".jp-NotebookPanel-toolbar .jp-KernelName", has_text="Python 3").wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
-    done = re.compile(r"\[\d+\]:").fullmatch
+    done, select = re.compile(r"\[\d+\]:").fullmatch, page.locator(".jp-Dialog .jp-mod-accept")
+
+    def all_done() -> bool:
+        if select.is_visible():
+            select.click()
+        return (seen := prompts.all_text_contents()) and all(map(done, seen))
+
     try:
-        wait_until(lambda: (seen := prompts.all_text_contents()) and all(map(done, seen)), limit)
+        wait_until(all_done, limit)
     except AssertionError:
         ARTEFACTS.mkdir(exist_ok=True)
         page.screenshot(path=ARTEFACTS / f"stuck-{notebook}.png")

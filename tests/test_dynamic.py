@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lthlab import dynamic
+from lthlab.batches import example_order
 from lthlab.dynamic import drop_and_grow, early_bird, train_dynamic
 from lthlab.masks import count_kept, full_masks, layer_densities, prunable_weights
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
 from lthlab.recipes import Recipe
 from lthlab.sparse import sparse_below_is
-from lthlab.training import example_order, train
+from lthlab.training import train
 
 SGD = Recipe("sgd", 0.1, 0.9, 1e-3, 20, "40it", "cosine")
 RECIPES = {

@@ -129,12 +129,12 @@ def test_layers_that_a_model_keeps_dense_have_no_mask(tiny_signals):
         model.keep_dense = keep_dense
         assert list(full_masks(model)) == left
     model.keep_dense = ("0", "1", "2")
-    with pytest.raises(TypeError, match="no Linear or Conv layer to prune"):
+    with pytest.raises(TypeError, match="no Linear, Conv or attention layer"):
         prunable_weights(model)
 
 
 def test_a_model_with_nothing_to_prune_is_a_type_error():
-    with pytest.raises(TypeError, match="BatchNorm1d has no Linear or Conv layer"):
+    with pytest.raises(TypeError, match="BatchNorm1d has no Linear, Conv or attention layer"):
         prunable_weights(nn.BatchNorm1d(3))
 
 

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from lthlab import compact, kernels, sparse
+from lthlab.batches import example_order
 from lthlab.data import load_dataset
 from lthlab.experiments import paired
 from lthlab.masks import full_masks
@@ -21,7 +22,7 @@ from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
 from lthlab.recipes import Recipe, recipe_for
 from lthlab.sparse import CSR, Autograd, ByHand, Sparse, chain_of, choose_step, sparse_below_is
-from lthlab.training import example_order, make_optimizer, train
+from lthlab.training import make_optimizer, train
 
 OPTIMIZERS = {
     "sgd": Recipe("sgd", 0.05, batch_size=20, duration="12it"),

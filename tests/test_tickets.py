@@ -12,7 +12,7 @@ from helpers import bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lthlab import training
+from lthlab import batches, training
 from lthlab.masks import apply_masks_, count_kept, density, full_masks, layer_densities, prunable_weights
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune, random
@@ -38,10 +38,10 @@ class Diary:
 
     def __init__(self, monkeypatch):
         self.began, self.rates, self.orders, self.batches = [], [], [], []
-        self.make, self.measure, self.order = training.make_optimizer, training.measure, training.example_order
+        self.make, self.measure, self.order = training.make_optimizer, training.measure, batches.example_order
         monkeypatch.setattr(training, "make_optimizer", self.note_optimizer)
         monkeypatch.setattr(training, "measure", self.note_beginning)
-        monkeypatch.setattr(training, "example_order", self.note_order)
+        monkeypatch.setattr(batches, "example_order", self.note_order)
 
     def note_optimizer(self, model, recipe):
         self.optimizer, self.fresh = self.make(model, recipe), True

@@ -74,7 +74,7 @@ print(f"loss of an even guess: {math.log(10):.3f}   loss now: {evaluate(model, d
 # **epoch**.
 
 # %%
-from lthlab.training import example_order
+from lthlab.batches import example_order
 
 mine = build_model("lenet-300-100", dataset, seed=0)
 optimizer = torch.optim.Adam(mine.parameters(), lr=1.2e-3)

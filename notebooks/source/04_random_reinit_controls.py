@@ -265,7 +265,8 @@ gaps.style.format({"density": "{:.1%}"}).hide(axis="index")
 # %%
 from torch.nn import functional as F
 
-from lthlab.training import example_order, make_optimizer, measure
+from lthlab.batches import example_order
+from lthlab.training import make_optimizer, measure
 
 seed = 0
 found = lthlab.find_ticket(

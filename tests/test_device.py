@@ -1,0 +1,111 @@
+"""What a GPU can do faster, on whatever device is named: LTHLAB_DEVICE=cuda make test TEST_ARGS="-k device"."""
+
+import os
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers import some_masks
+from torch import nn
+
+from lthlab import (
+    Dataset,
+    Recipe,
+    Speed,
+    build_model,
+    default_device,
+    find_ticket,
+    load_masks,
+    run_experiment,
+    save_masks,
+    train,
+    train_stacked,
+)
+from lthlab.sparse import Autograd, choose_step
+
+RECIPE = Recipe("sgd", 0.02, 0.9, 1e-4, batch_size=10, duration="6it", augmentation="shift and flip",
+                fractions={"all": 0.2}, scope="global")  # fmt: skip
+SPEEDS = {
+    "channels_last": Speed(channels_last=True),
+    "bfloat16": Speed(bfloat16=True),
+    "compile": Speed(compile="default"),
+    "reduce-overhead": Speed(compile="reduce-overhead"),
+    "all": Speed(True, True, "default"),
+}
+
+
+@pytest.fixture
+def pictures(cifar_shaped) -> Dataset:
+    return cifar_shaped.to(default_device())
+
+
+@pytest.fixture(autouse=True)
+def modes(monkeypatch):
+    """torch.compile up to, not including, the C++ or GPU code, which needs a compiler; the modes asked for."""
+    asked, compile_ = [], torch.compile
+    if default_device().type == "cpu":
+        monkeypatch.setattr(torch, "compile", lambda model, mode: compile_(model, backend="aot_eager"))
+    inner = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda model, mode: (asked.append(mode), inner(model, mode=mode))[1])
+    return asked
+
+
+def test_the_device_is_the_one_named(monkeypatch, pictures):
+    named = os.environ["LTHLAB_DEVICE"]
+    assert default_device() == torch.device(named) and pictures.train.x.device.type == torch.device(named).type
+    monkeypatch.setenv("LTHLAB_DEVICE", "meta")
+    assert default_device().type == "meta"
+
+
+@pytest.mark.parametrize("name", SPEEDS)
+def test_every_way_on_this_device_trains_the_same_network(name, pictures, modes):
+    plain, fast = (build_model("resnet-8", pictures) for _ in range(2))
+    masks, speed = some_masks(plain, 0.4), SPEEDS[name]
+    expected = train(plain, pictures, RECIPE, masks, seed=1, evaluate_every="2it")
+    found = train(fast, pictures, RECIPE, masks, seed=1, evaluate_every="2it", speed=speed)
+    losses = [h.table.query("metric == 'loss' and split == 'train'")["value"].to_numpy() for h in (expected, found)]
+    assert losses[1] == pytest.approx(losses[0], rel=0.05 if speed.bfloat16 else 0.002)
+    assert modes == ([speed.compile] if speed.compile else [])
+    for weight, mask in masks.items():
+        pruned = fast.get_parameter(weight)[~mask]
+        assert pruned.equal(torch.zeros_like(pruned)) and not pruned.signbit().any()
+    assert {p.dtype for p in fast.parameters()} == {torch.float32}
+    convolutions = [m.weight for m in fast.modules() if isinstance(m, nn.Conv2d) and m.weight.shape[2] == 3]
+    assert all(w.is_contiguous(memory_format=torch.channels_last) == speed.channels_last for w in convolutions)
+
+
+def test_bfloat16_rounds_products_and_nothing_else(pictures):
+    model = build_model("resnet-8", pictures)
+    x, y = pictures.train.x[:10], pictures.train.y[:10]
+    exact, rounded = (float(choose_step(model, None, 10, speed)(x, y)) for speed in (Speed(), Speed(bfloat16=True)))
+    with torch.autocast(x.device.type, torch.bfloat16):
+        expected = float(nn.functional.cross_entropy(model(x), y))
+    assert rounded == pytest.approx(expected, rel=1e-5) and rounded != exact
+
+
+def test_an_option_takes_fully_connected_networks_to_autograd_on_this_device(tiny):
+    model = build_model("mlp-8-6", tiny)
+    assert type(choose_step(model, some_masks(model, 0.1), 20, Speed(bfloat16=True))) is Autograd
+
+
+def test_options_reach_every_way_to_train_on_this_device(pictures, tmp_path, modes):
+    speed = Speed(channels_last=True, compile="default")
+    model = build_model("resnet-8", pictures)
+    find_ticket(model, pictures, RECIPE, levels=1, speed=speed)
+    assert modes == ["default"] * 2
+    train_stacked([build_model("resnet-8", pictures, seed) for seed in range(2)], pictures, RECIPE, seeds=(0, 1),
+                  speed=Speed(bfloat16=True))  # fmt: skip
+    setting = {"arms": ["dense", "ticket", "RigL"], "seeds": [0], "levels": 1, "n_jobs": 1, "progress": False}
+    for way in (speed, Speed()):
+        table = run_experiment("resnet-8", pictures, RECIPE, **setting, folder=tmp_path, speed=way)
+        assert set(table["arm"]) == {"dense", "ticket", "RigL"}
+    assert len(modes) == 2 + 3 and len([*tmp_path.iterdir()]) == 2, "other rounding: a run of its own"
+
+
+def test_a_ticket_on_this_device_is_nested_and_kept(pictures, tmp_path):
+    model = build_model("resnet-8", pictures)
+    ticket = find_ticket(model, pictures, replace(RECIPE, duration="3it"), levels=2, rewind_to="1it")
+    assert {mask.device.type for mask in ticket.masks.values()} == {default_device().type}
+    save_masks(ticket.masks, tmp_path / "masks.safetensors")
+    back = load_masks(tmp_path / "masks.safetensors", model)
+    assert all(back[name].equal(mask) for name, mask in ticket.masks.items())

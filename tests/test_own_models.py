@@ -1,0 +1,189 @@
+"""Networks and data that lthlab has never seen: attention, torchvision's models, tokens, a torchvision data set."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from helpers import some_masks
+from torch import nn
+from torch.nn.utils import prune as torch_prune
+
+from lthlab import (
+    Recipe,
+    apply_masks_,
+    build_model,
+    count_kept,
+    find_ticket,
+    full_masks,
+    inference_flops,
+    initialize_,
+    list_parameters,
+    make_dataset,
+    prunable_weights,
+    prune,
+    random,
+    run_experiment,
+    snip,
+    synflow,
+    train,
+    training_flops,
+)
+
+GLOBAL = Recipe("adam", 1e-2, batch_size=10, duration="12it", fractions={"all": 0.3}, scope="global")
+
+
+class Transformer(nn.Module):
+    """Tokens or pieces of a signal, one attention layer, the mean, classes."""
+
+    def __init__(self, tokens=0, width=16, classes=4):
+        super().__init__()
+        self.embed = nn.Embedding(tokens, width) if tokens else nn.Linear(3, width)
+        self.layer = nn.TransformerEncoderLayer(width, 2, 32, dropout=0.0, batch_first=True)
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x):
+        pieces = x if x.dim() == 2 else x.unflatten(2, (-1, 3)).squeeze(1)
+        return self.head(self.layer(self.embed(pieces)).mean(1))
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    """Twelve tokens each; the class is the one of the first four that occurs most often."""
+    draw = np.random.default_rng(0).integers(0, 4, (160, 12))
+    labels = np.apply_along_axis(lambda row: np.bincount(row, minlength=4).argmax(), 1, draw)
+    return make_dataset("sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30)
+
+
+def some_transformer(dataset, seed):
+    return Transformer()
+
+
+def some_torchvision_net(dataset, seed):
+    return torchvision.models.squeezenet1_1(num_classes=10)
+
+
+def test_tokens_stay_tokens(sentences):
+    assert sentences.train.x.dtype == torch.int64 and sentences.train.x.unique().tolist() == [0, 1, 2, 3]
+    assert sentences.pictures(sentences.test.x).equal(sentences.test.x)
+
+
+def test_a_transformer_finds_a_ticket_among_tokens(sentences):
+    model = initialize_(Transformer(tokens=4), 0)
+    recipe = replace(GLOBAL, lr=5e-3, duration="12ep")
+    ticket = find_ticket(model, sentences, recipe, levels=2)
+    assert count_kept(ticket.masks) == round(round(count_kept(full_masks(model)) * 0.7) * 0.7)
+    assert ticket.levels[-1].history.value() > 0.6, "chance is 0.25"
+    for name, mask in ticket.masks.items():
+        pruned = ticket.model.get_parameter(name)[~mask]
+        assert pruned.equal(torch.zeros_like(pruned))
+    assert "layer.self_attn.in_proj_weight" in ticket.masks and "embed.weight" not in ticket.masks
+
+
+def test_attention_is_masked_as_torch_prune_does_it(tiny_signals):
+    model, oracle = (initialize_(Transformer(), 1) for _ in range(2))
+    masks = some_masks(model, 0.5)
+    apply_masks_(model, masks)
+    for name, mask in masks.items():
+        path, _, own = name.rpartition(".")
+        torch_prune.custom_from_mask(oracle.get_submodule(path), own, mask)
+        torch_prune.remove(oracle.get_submodule(path), own)
+    x = tiny_signals.test.x
+    assert torch.equal(model(x), oracle(x))
+
+
+def test_attention_with_inputs_of_different_size_has_three_projections():
+    attention = nn.MultiheadAttention(8, 2, kdim=6, vdim=4)
+    assert [*prunable_weights(attention)] == ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"]
+
+
+def test_flops_of_attention_fall_with_its_masks(tiny_signals):
+    model = initialize_(Transformer(), 0)
+    full = full_masks(model)
+    dense = inference_flops(model, tiny_signals, full)
+    assert dense.total == dense.nonzero
+    one = full | {"layer.self_attn.in_proj_weight": torch.zeros(48, 16, dtype=torch.bool)}
+    assert dense.total - inference_flops(model, tiny_signals, one).nonzero == 2 * 4 * 48 * 16  # four pieces a signal
+    one = full | {"layer.self_attn.out_proj.weight": torch.zeros(16, 16, dtype=torch.bool)}
+    assert dense.total - inference_flops(model, tiny_signals, one).nonzero == 2 * 4 * 16 * 16
+    none = {name: torch.zeros_like(mask) for name, mask in full.items()}
+    left = training_flops(model, tiny_signals, GLOBAL, none)
+    assert 0 < left.nonzero < 0.2 * left.total, "queries times keys, weights times values: nothing of it is pruned"
+
+
+def test_scores_before_training_work_on_attention(tiny_signals):
+    model = initialize_(Transformer(), 0)
+    batch = tiny_signals.train.x[:20], tiny_signals.train.y[:20]
+    for score in (snip, synflow):
+        scores = score(model, batch)
+        assert scores.keys() == full_masks(model).keys()
+        assert all(values.isfinite().all() and values.any() for values in scores.values())
+
+
+@pytest.mark.parametrize("build", [some_transformer, some_torchvision_net])
+def test_a_function_that_builds_a_network_is_all_an_experiment_needs(build, tiny_signals, cifar_shaped):
+    dataset = tiny_signals if build is some_transformer else cifar_shaped
+    setting = {"arms": ["dense", "ticket", "reinitialised"], "seeds": [0, 1], "levels": 1, "n_jobs": 1}
+    recipe = replace(GLOBAL, lr=1e-3, duration="2it")
+    table = run_experiment(build, dataset, recipe, **setting, progress=False)
+    assert table["value"].notna().all() and len(table.query("split == 'test'")) == 6
+    again = run_experiment(build, dataset, recipe, **setting, progress=False)
+    assert again.equals(table), "what the function draws depends on the seed alone"
+    losses = table.query("arm == 'dense' and step == 0 and metric == 'loss'")["value"]
+    assert losses.nunique() == 2, "and every seed draws something else"
+
+
+def test_the_control_is_drawn_as_the_function_draws(tiny_signals, tmp_path):
+    from lthlab.arms import ARMS, Run
+
+    def small(dataset, seed):
+        model = Transformer()
+        nn.init.uniform_(model.head.weight, 7, 8)
+        return model
+
+    run = Run(small, tiny_signals, GLOBAL, 0, 0, (), tmp_path)
+    assert run.build(0).head.weight.equal(run.build(0).head.weight)
+    run_experiment(small, tiny_signals, GLOBAL, arms=["ticket"], seeds=[0], levels=1, n_jobs=1, folder=tmp_path,
+                   evaluate_every=0, progress=False)  # fmt: skip
+    start = ARMS["reinitialised"](run, 0, 1)
+    kept = start.snapshot.model["head.weight"][start.masks["head.weight"]]
+    assert len(kept) and bool(((kept >= 7) & (kept <= 8)).all()), "not PyTorch's default for Linear"
+
+
+def test_a_torchvision_data_set_enters_as_its_arrays(tmp_path):
+    fake = torchvision.datasets.FakeData(60, (3, 8, 8), num_classes=3, transform=torchvision.transforms.PILToTensor())
+    x, y = (np.stack([np.asarray(example[part]) for example in fake]) for part in (0, 1))
+    dataset = make_dataset("fake", x[:50], y[:50], x[50:], y[50:], "abc", 10)
+    assert dataset.input_shape == (3, 8, 8) and abs(float(dataset.train.x.mean())) < 1e-4
+    train(build_model("mlp-8", dataset), dataset, replace(GLOBAL, scope="layer", fractions={"fc": 0.2}))
+
+
+def test_what_cannot_be_pruned_is_said():
+    model = nn.ModuleDict({
+        "embed": nn.Embedding(5, 4), "lstm": nn.LSTM(4, 3), "norm": nn.BatchNorm1d(3), "out": nn.Linear(3, 2),
+        "head": nn.Linear(2, 2), "attention": nn.MultiheadAttention(4, 2),
+    })  # fmt: skip
+    model.keep_dense = ("head",)
+    torch_prune.random_unstructured(model["out"], "weight", 0.5)
+    table = list_parameters(model).set_index("name")
+    assert table["numbers"].sum() == sum(p.numel() for p in model.parameters())
+    assert [*table.index[table["prunable"]]] == ["attention.in_proj_weight", "attention.out_proj.weight"]
+    why = table["why not"]
+    assert why["embed.weight"] == "Embedding is not a Linear, Conv or attention layer"
+    assert why["lstm.weight_ih_l0"].startswith("LSTM is not") and why["norm.weight"].startswith("biases and norms")
+    assert why["head.weight"] == "the model's keep_dense names it" and "from_torch_prune" in why["out.weight_orig"]
+    assert (why[table["prunable"]] == "").all()
+    with pytest.raises(TypeError, match=r"LSTM has no Linear, Conv or attention layer .*list_parameters"):
+        full_masks(nn.LSTM(4, 3))
+    with pytest.raises(TypeError, match=r"no reset_parameters"):
+        initialize_(torchvision.models.VisionTransformer(8, 4, 1, 1, 8, 8), 0)
+
+
+def test_masks_of_attention_are_nested(tiny_signals):
+    model = initialize_(Transformer(), 0)
+    masks = full_masks(model)
+    for _ in range(3):
+        finer = prune(random(model), masks, 0.4, "global")
+        assert not any((finer[name] & ~masks[name]).any() for name in masks)
+        masks = finer

@@ -1,0 +1,151 @@
+"""Networks stacked in one step train as they do alone: each with its data order, masks, start and optimiser state."""
+
+import copy
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import some_masks
+from torch import nn
+
+from lthlab import Recipe, build_model, full_masks, run_experiment, stacking_gain, train, train_stacked
+from lthlab.batches import Batches, example_order
+from lthlab.sparse import Stacked, choose_step
+from lthlab.stack import Stack
+
+ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep3it")
+RECIPES = {
+    "adam": ADAM,
+    "adamw": replace(ADAM, optimizer="adamw", weight_decay=0.01),
+    "sgd": replace(ADAM, optimizer="sgd", lr=0.05, momentum=0.9, weight_decay=1e-3, schedule="cosine", warmup=3),
+}
+
+
+def networks(name, dataset, count=3):
+    return [build_model(name, dataset, seed) for seed in range(count)]
+
+
+def largest_difference(one: dict, other: dict) -> float:
+    assert list(one) == list(other)
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+@pytest.mark.parametrize("optimizer", RECIPES)
+@pytest.mark.parametrize("name", ["mlp-8-6", "resnet1d-4"])
+def test_each_network_trains_as_it_does_alone(name, optimizer, tiny, tiny_signals):
+    dataset, recipe, seeds = (tiny if name.startswith("mlp") else tiny_signals), RECIPES[optimizer], (5, 0, 9)
+    alone, together = networks(name, dataset), networks(name, dataset)
+    masks = [some_masks(model, keep) for model, keep in zip(alone, (0.3, 0.5, 1.0), strict=True)]
+    options = {"evaluate_every": "4it", "snapshots": ["7it"]}
+    expected = [
+        train(model, dataset, recipe, own, seed=seed, **options)
+        for model, own, seed in zip(alone, masks, seeds, strict=True)
+    ]
+    found = train_stacked(together, dataset, recipe, masks, seeds=seeds, **options)
+    for number, history in enumerate(found):
+        table, same = expected[number].table, history.table
+        assert table.drop(columns="value").equals(same.drop(columns="value"))
+        losses = table["metric"] == "loss"
+        assert same["value"][losses].to_numpy() == pytest.approx(table["value"][losses].to_numpy(), rel=2e-3)
+        assert same["value"][~losses].to_numpy() == pytest.approx(table["value"][~losses].to_numpy(), abs=2 / 30)
+        assert largest_difference(alone[number].state_dict(), together[number].state_dict()) < 2e-3
+        before, after = expected[number].snapshots[7], history.snapshots[7]
+        assert (before.step, before.kind) == (after.step, after.kind)
+        assert largest_difference(before.model, after.model) < 1e-3
+        for one, other in zip(*(s.optimizer["state"].values() for s in (before, after)), strict=True):
+            assert one.keys() == other.keys()
+            if torch.is_tensor(one.get("step")):
+                assert one["step"].equal(other["step"])
+        for weight, mask in masks[number].items():
+            pruned = together[number].state_dict()[weight][~mask]
+            assert pruned.equal(torch.zeros_like(pruned)) and not pruned.signbit().any()
+
+
+@pytest.mark.parametrize("optimizer", RECIPES)
+def test_each_network_goes_on_from_its_own_snapshot(optimizer, tiny):
+    recipe, alone = RECIPES[optimizer], networks("mlp-8-6", tiny)
+    starts = [train(model, tiny, recipe, seed=n, snapshots=["6it"]).snapshots[6] for n, model in enumerate(alone)]
+    kept = copy.deepcopy(starts)
+    for n, model in enumerate(alone):
+        train(model, tiny, recipe, seed=n, start=starts[n])
+    together = networks("mlp-8-6", tiny)
+    train_stacked(together, tiny, recipe, seeds=range(3), starts=starts)
+    for n in range(3):
+        assert largest_difference(alone[n].state_dict(), together[n].state_dict()) < 1e-4
+        assert largest_difference(kept[n].model, starts[n].model) == 0, "a start was changed"
+
+
+def test_a_stack_is_its_networks(tiny_signals):
+    models = networks("resnet1d-4", tiny_signals)
+    stack, x = Stack(models).eval(), tiny_signals.test.x[:5]
+    with torch.no_grad():
+        outputs = stack(x.expand(3, *x.shape))
+        for model, output in zip(models, outputs, strict=True):
+            assert torch.allclose(model.eval()(x), output, atol=1e-5)
+    assert sum(p.numel() for p in stack.parameters()) == 3 * sum(p.numel() for p in models[0].parameters())
+    assert [*full_masks(stack)] == ["networks." + name for name in full_masks(models[0])], "out, shortcut: not pruned"
+    assert type(choose_step(stack, None, 20)) is Stacked
+
+
+def test_each_network_sees_batches_of_its_own(tiny):
+    batches = Batches(tiny, ADAM, (4, 2))
+    for step in (0, 4, 5, 11):
+        x, y = batches(step)
+        for number, seed in enumerate((4, 2)):
+            alone = Batches(tiny, ADAM, seed)(step)
+            assert x[number].equal(alone[0]) and y[number].equal(alone[1])
+            chosen = example_order(tiny, seed, step // 5)[step % 5 * 20 :][:20]
+            assert alone[0].equal(tiny.train.x[chosen])
+
+
+def test_networks_that_share_a_seed_of_noise_still_draw_different_noise(tiny):
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 4))
+    copies = [copy.deepcopy(model) for _ in range(2)]
+    train_stacked(copies, tiny, ADAM, seeds=(3, 3))
+    assert largest_difference(copies[0].state_dict(), copies[1].state_dict()) > 0
+
+
+def test_what_cannot_be_stacked_is_said(tiny):
+    models = [build_model("mlp-8-6", tiny), build_model("mlp-8-7", tiny)]
+    with pytest.raises(ValueError, match="same architecture"):
+        train_stacked(models, tiny, ADAM, seeds=(0, 1))
+    with pytest.raises(ValueError, match="got 3 networks, 2 seeds"):
+        train_stacked(networks("mlp-8-6", tiny), tiny, ADAM, seeds=(0, 1))
+    models = networks("mlp-8-6", tiny, 2)
+    starts = [train(copy.deepcopy(models[0]), tiny, ADAM, snapshots=[k]).snapshots[k] for k in (2, 3)]
+    with pytest.raises(ValueError, match="from the same step; got 2, 3"):
+        train_stacked(models, tiny, ADAM, seeds=(0, 1), starts=starts)
+    with pytest.raises(ValueError, match='or "auto"; got 0'):
+        run_experiment("mlp-8-6", tiny, ADAM, levels=1, stack=0)
+
+
+def test_the_gain_is_a_ratio_of_times_and_leaves_the_model_alone(tiny):
+    model = build_model("mlp-8-6", tiny)
+    before = copy.deepcopy(model.state_dict())
+    assert 0 < stacking_gain(model, tiny, ADAM, networks=2, steps=3) < 100
+    assert largest_difference(before, model.state_dict()) == 0
+
+
+def test_a_stacked_experiment_is_the_same_and_resumes(tiny, tmp_path):
+    arms = ["dense", "ticket", "reinitialised", "learning-rate rewinding", "RigL"]
+    setting = {"arms": arms, "seeds": range(3), "levels": 2, "n_jobs": 1, "progress": False, "rewind_to": "3it"}
+    recipe = replace(ADAM, lr=1e-3, fractions={"fc": 0.3, "output": 0.2})
+    alone = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, **setting)
+    together = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, stack=2, **setting)
+    keys = ["arm", "seed", "level", "step", "split", "metric"]
+    both = alone.merge(together, on=keys, validate="one_to_one")
+    assert len(both) == len(alone) == len(together) and both["density_x"].equals(both["density_y"])
+    losses = both["metric"] == "loss"
+    assert both["value_y"][losses].to_numpy() == pytest.approx(both["value_x"][losses].to_numpy(), rel=0.02)
+    assert len({path.parent.parent.name for path in Path(tmp_path).rglob("*.safetensors")}) == 2, "a run of its own"
+
+    files = {path: os.stat(path).st_mtime_ns for path in Path(tmp_path).rglob("*.safetensors")}
+    lost = [path for path in files if path.match("*ticket/seed-001-level-02*")]
+    for path in lost:
+        path.unlink()
+    again = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, stack=2, **setting)
+    assert again.drop(columns="value").equals(together.drop(columns="value"))
+    now = {path: os.stat(path).st_mtime_ns for path in Path(tmp_path).rglob("*.safetensors")}
+    assert {path for path in now if now[path] != files[path]} <= {*lost}, "only what was lost is computed again"
