@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -144,6 +145,37 @@ def test_dask_cluster_gives_the_same_table(finished, tmp_path):
     ):
         table = run(tmp_path, n_jobs=-1, rewind_to="6it")
     assert_frame_equal(table, finished[0], check_exact=True)
+
+
+def test_a_killed_worker_costs_only_its_level(tmp_path):
+    import joblib
+    from distributed import Client, LocalCluster
+
+    longer = {"recipe": replace(RECIPE, duration="300it"), "arms": ["dense", "ticket"], "seeds": range(4), "levels": 5}
+    finished_before, survivors = {}, []
+
+    def kill_one_worker(pids: list[int]) -> None:
+        while len(finished := [*tmp_path.rglob("seed-*.safetensors")]) < 5:
+            time.sleep(0.02)
+        os.kill(pids[0], signal.SIGKILL)
+        finished_before.update({path: path.stat().st_ino for path in finished})  # a file written anew is another file
+        survivors.extend(pid for pid in pids if psutil.pid_exists(pid) and pid != pids[0])
+
+    with (
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        pids = [*client.run(os.getpid).values()]
+        killer = threading.Thread(target=kill_one_worker, args=(pids,))
+        killer.start()
+        table = run(tmp_path, n_jobs=-1, **longer)
+        killer.join()
+        after = {*client.run(os.getpid).values()}
+    assert len(survivors) == 1 and survivors[0] in after and pids[0] not in after, "one worker died in mid-run"
+    assert 5 <= len(finished_before) < 24, "and the run was under way"
+    assert {path: path.stat().st_ino for path in finished_before} == finished_before
+    assert_frame_equal(table, run(n_jobs=1, **longer), check_exact=True)
 
 
 def test_a_second_call_computes_nothing_and_more_seeds_reuse_the_rest(finished, monkeypatch):

@@ -1,0 +1,158 @@
+"""What a GPU gains by each option of `Speed` and by stacking seeds: python benchmarks/gpu.py [--device cuda] [--quick]
+
+In one process the ways to train take turns, warm; medians over the rounds. For each network and way: images per
+second, their ratio to the plain way, the share of the device's peak (a large product, measured in the same run, in the
+number format of that way) and kernel launches per step by torch's profiler. Without a GPU it runs on the CPU, where
+launches are calls of torch's operators and the numbers say little. Ratios go to benchmarks/gpu-results.json.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from lthlab import Recipe, Speed, build_model, default_device, make_dataset, recipe_for, train, train_stacked
+from lthlab.cost import training_flops
+from lthlab.data import CIFAR10_CLASSES, DIGITS
+
+RESULTS = Path(__file__).parent / "gpu-results.json"
+WAYS = {
+    "plain": Speed(),
+    "channels_last": Speed(channels_last=True),
+    "bfloat16": Speed(bfloat16=True),
+    "channels_last, bfloat16": Speed(channels_last=True, bfloat16=True),
+    "compile": Speed(compile="default"),
+    "CUDA graphs": Speed(compile="reduce-overhead"),
+    "all": Speed(channels_last=True, bfloat16=True, compile="reduce-overhead"),
+}
+STACKS = (1, 8, 32, 128)
+
+
+def noise(shape: tuple[int, ...], classes, examples: int, device):
+    """A data set of that shape; how fast training is does not depend on what the pictures show."""
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(examples + 20, *shape)).astype("f4")
+    y = draw.integers(0, len(classes), examples + 20)
+    return make_dataset("noise", x[:-10], y[:-10], x[-10:], y[-10:], classes, 10, device)
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype, size: int) -> float:
+    """FLOPs per second of a large square product, the best of ten."""
+    one, other = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+    best = float("inf")
+    for _ in range(10):
+        wait(device)
+        began = time.perf_counter()
+        one @ other
+        wait(device)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def launches(run, device: torch.device, steps: int) -> float:
+    """Kernels per step on a GPU; on a CPU, calls of operators."""
+    kinds = [ProfilerActivity.CPU, ProfilerActivity.CUDA] if device.type == "cuda" else [ProfilerActivity.CPU]
+    with profile(activities=kinds) as seen:
+        run()
+        wait(device)
+    events = [e for e in seen.events() if e.device_type == torch.autograd.DeviceType.CUDA] if device.type == "cuda" \
+        else [e for e in seen.events() if e.name.startswith("aten::")]  # fmt: skip
+    return len(events) / steps
+
+
+def compare(contenders: dict, device: torch.device, rounds: int) -> dict[str, float]:
+    """Median seconds of each contender; they take turns, and two rounds warm up."""
+    seconds = {name: [] for name in contenders}
+    for turn in range(rounds + 2):
+        for name, run in contenders.items():
+            wait(device)
+            began = time.perf_counter()
+            run()
+            wait(device)
+            if turn > 1:
+                seconds[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def show(network: str, way: str, found: dict[str, float]) -> None:
+    print(f"{network:14} {way:24}", "  ".join(f"{key} {value:9.3g}" for key, value in found.items()), flush=True)
+
+
+def measure_ways(name: str, recipe: Recipe, device: torch.device, steps: int, rounds: int, peaks: dict) -> dict:
+    dataset = noise((3, 32, 32), CIFAR10_CLASSES, 4 * recipe.batch_size, device)
+    recipe = replace(recipe, duration=f"{steps}it", milestones=(), schedule="constant")
+    model, flops = build_model(name, dataset), training_flops(build_model(name, dataset), dataset, recipe).total
+    runs = {
+        way: lambda speed=speed: train(model, dataset, recipe, evaluate_every=0, speed=speed)
+        for way, speed in WAYS.items()
+        if device.type == "cuda" or not speed.compile
+    }
+    seconds, found = compare(runs, device, rounds), {}
+    for way, took in seconds.items():
+        peak = peaks["bfloat16" if WAYS[way].bfloat16 else "float32"]
+        found[way] = {
+            "images_per_second": steps * recipe.batch_size / took,
+            "times_plain": seconds["plain"] / took,
+            "share_of_peak": flops / took / peak,
+            "launches_per_step": launches(runs[way], device, steps),
+        }
+        show(name, way, found[way])
+    return found
+
+
+def measure_stacks(device: torch.device, steps: int, rounds: int, sizes) -> dict:
+    dataset = noise((1, 40), DIGITS, 400, device)
+    recipe = replace(recipe_for("resnet1d-4", "mnist1d"), duration=f"{steps}it")
+    networks = [build_model("resnet1d-4", dataset, seed) for seed in range(max(sizes))]
+    runs = {
+        size: lambda k=size: train_stacked(networks[:k], dataset, recipe, seeds=range(k), evaluate_every=0)
+        for size in sizes
+    }
+    alone = build_model("resnet1d-4", dataset)
+    runs["alone"] = lambda: train(alone, dataset, recipe, evaluate_every=0)
+    seconds, found = compare(runs, device, rounds), {}
+    for size in sizes:
+        found[f"{size} seeds"] = {
+            "networks_per_second": size / seconds[size],
+            "times_alone": size * seconds["alone"] / seconds[size],
+            "launches_per_step_and_seed": launches(runs[size], device, steps) / size,
+        }
+        show("resnet1d-4", f"{size} seeds in one step", found[f"{size} seeds"])
+    return found
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default=None, help="default: $LTHLAB_DEVICE, else cuda if there is one")
+    parser.add_argument("--quick", action="store_true", help="a few steps of the small networks, to see that it runs")
+    options = parser.parse_args(arguments)
+    device, quick = torch.device(options.device or default_device()), options.quick
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU"
+    size, steps, rounds = (256, 2, 1) if quick else (8192 if device.type == "cuda" else 1024, 50, 7)
+    peaks = {kind: peak_flops(device, getattr(torch, kind), size) for kind in ("float32", "bfloat16")}
+    print(name, torch.__version__, *(f"peak {v / 1e12:.2f} TFLOP/s in {kind}" for kind, v in peaks.items()), sep=", ")
+    results = {"device": name, "torch": torch.__version__, "peak_flops": peaks}
+    for network in ["resnet-8"] if quick else ["resnet-20", "conv-4", "lenet-300-100"]:
+        recipe = recipe_for("resnet-20" if network == "resnet-8" else network, "cifar10")
+        results[network] = measure_ways(network, recipe, device, steps, rounds, peaks)
+    results["stacks"] = measure_stacks(device, steps, rounds, (1, 2) if quick else STACKS)
+    if not quick:
+        RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(sys.argv[1:])
