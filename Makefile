@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 LAB_ARGS ?=
 TEST_ARGS ?=
+WORKERS ?= 2
 BROWSER ?= 1
 # JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
@@ -32,9 +33,9 @@ lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser -
 app: $(READY) ## Serve notebook 08 as an app without code (LAB_ARGS="--port 8899" passes options on)
 	$(BIN)/voila notebooks/08_sparsity_explorer.ipynb $(LAB_ARGS)
 
-test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses, BROWSER=0: no browser)
+test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses, BROWSER=0: no browser, WORKERS=0: one by one)
 	$(if $(filter 0,$(BROWSER)),@echo "BROWSER=0: the tests in a real browser are left out")
-	$(BIN)/python -m pytest $(if $(filter 0,$(BROWSER)),-m "not browser") $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(if $(filter 0,$(BROWSER)),-m "not browser") $(TEST_ARGS)
 
 notebooks: $(READY) ## Turn notebooks/source/*.py into executed notebooks, those that changed (FORCE=1: all)
 	$(BIN)/python notebooks/claims.py

@@ -1,7 +1,7 @@
-"""Loss and gradients of one batch, by the way that is fastest for this network, these masks and this machine.
+"""Loss and gradients over kept weights alone (CSR), and the choice of the fastest way on this machine.
 
-`choose_step` gives one of four with the same results: autograd for any network, or for several at once;
-backpropagation by hand for fully connected ones; and the same over the kept weights only (CSR), where few are left.
+`choose_step` gives one of four ways with the same results: autograd for any network, or for several at once;
+backpropagation by hand for fully connected ones; and the same over the kept weights only, where few are left.
 """
 
 import contextlib
@@ -10,21 +10,20 @@ import json
 import os
 import platform
 import time
-from dataclasses import dataclass
+import warnings
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from lthlab import kernels
 from lthlab._common import written_whole
-from lthlab.masks import Masks, density, mask_applier, prunable_weights
+from lthlab.masks import Masks, density, prunable_weights
 from lthlab.stack import Stack
+from lthlab.steps import PLAIN, Autograd, ByHand, Speed, Stacked, chain_of, cross_entropy_and_slope
 
-aten = torch.ops.aten
 _below: float | None = None  # set by `sparse_below_is`
 
 
@@ -36,10 +35,11 @@ def sparse_below() -> float:
     """
     if _below is not None:
         return _below
-    if kernels.numba is None or "LTHLAB_SPARSE_BELOW" in os.environ:
-        return float(os.environ.get("LTHLAB_SPARSE_BELOW", 0)) if kernels.numba else 0.0
+    if "LTHLAB_SPARSE_BELOW" in os.environ:
+        return float(os.environ["LTHLAB_SPARSE_BELOW"])
+    compiler = f"numba {kernels.numba.__version__}" if kernels.numba else "no numba"
     return _remembered(f"{platform.node()}, {os.cpu_count()} cores, {torch.get_num_threads()} used, "
-                       f"torch {torch.__version__}, numba {kernels.numba.__version__}")  # fmt: skip
+                       f"torch {torch.__version__}, {compiler}")  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -61,7 +61,10 @@ def _remembered(machine: str) -> float:
     except (OSError, ValueError):
         known = {}
     if machine not in known:
-        known[machine] = _calibrate()
+        try:
+            known[machine] = _calibrate()
+        except RuntimeError:  # torch's sparse products need MKL on a CPU, which not every build has
+            known[machine] = 0.0
         with contextlib.suppress(OSError), written_whole(path) as temporary:  # a read-only home is no reason to fail
             Path(temporary).write_text(json.dumps(known, indent=1))
     return known[machine]
@@ -74,7 +77,7 @@ def _calibrate() -> float:
         x, y = torch.randn(60, 784), torch.randint(10, (60,))
         scores = {name: torch.rand(weight.shape) for name, weight in prunable_weights(model).items()}
     layers, (few, more) = chain_of(model), ({name: s < d for name, s in scores.items()} for d in (0.1, 0.4))
-    steps = [Sparse(model, layers, few, 60), Sparse(model, layers, more, 60), ByHand(model, layers, more, 60)]
+    steps = [*(sparse_step(model, layers, masks, 60) for masks in (few, more)), ByHand(model, layers, more, 60)]
     optimizers = [torch.optim.Adam(step.parameters(), fused=True) for step in steps]
     times = np.empty((30, 3))
     for turn in range(-5, 30):  # in turns, so that a busy moment hits all three
@@ -89,24 +92,6 @@ def _calibrate() -> float:
     return round(float(np.clip(crossing, 0, 0.9)), 1)  # to a tenth: the same on every day and on similar machines
 
 
-@dataclass(frozen=True)
-class Speed:
-    """What a GPU can do faster, for networks that train by autograd; all off by default, results differ by rounding.
-
-    `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
-    `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as they are.
-    `compile`: a mode of torch.compile, or "" for none: "default" fuses operations, "reduce-overhead" also
-    replays them as CUDA graphs, which spares tiny networks the launches.
-    """
-
-    channels_last: bool = False
-    bfloat16: bool = False
-    compile: str = ""
-
-
-PLAIN = Speed()
-
-
 def choose_step(model: nn.Module, masks: Masks | None, batch_size: int, speed: Speed = PLAIN) -> "Autograd":
     """The fastest way to the gradients of `model` on batches of this size: Autograd, Stacked, ByHand or Sparse."""
     if isinstance(model, Stack):
@@ -116,118 +101,13 @@ def choose_step(model: nn.Module, masks: Masks | None, batch_size: int, speed: S
         return Autograd(model, masks, speed)
     few = masks is not None and len(masks) == len(layers) and layers[0].weight.device.type == "cpu"
     if few and density(masks) < sparse_below():
-        return Sparse(model, layers, masks, batch_size)
+        return sparse_step(model, layers, masks, batch_size)
     return ByHand(model, layers, masks, batch_size)
 
 
-def chain_of(model: nn.Module) -> list[nn.Linear]:
-    """The Linear layers of a plain chain Flatten, Linear, ReLU, Linear, ..., Linear; empty for any other network."""
-    modules = [*model.modules()]
-    hooked = any(
-        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks or "forward" in vars(m)
-        for m in modules
-    )
-    parts = list(model) if isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward else []
-    kinds = [type(part) for part in parts]
-    linear = [part for part in parts if type(part) is nn.Linear]
-    plain = kinds == [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(linear) - 1), nn.Linear] and not hooked
-    parameters = [p for layer in linear for p in (layer.weight, layer.bias)]
-    usual = all(p is not None and p.requires_grad and p.dtype == torch.float32 for p in parameters)
-    return linear if plain and usual and len(set(map(id, parameters))) == len(parameters) else []
-
-
-class Autograd:
-    """By torch's autograd, for every network."""
-
-    reuses_slopes = False  # whether every gradient stays the same tensor from step to step
-
-    def __init__(self, model: nn.Module, masks: Masks | None, speed: Speed = PLAIN):
-        if speed.channels_last:
-            model.to(memory_format=torch.channels_last)
-        self.speed, self.model, self.trained = speed, model, list(model.parameters())
-        self.forward = torch.compile(model, mode=speed.compile) if speed.compile else model
-        self.keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)
-
-    def parameters(self) -> list[nn.Parameter]:
-        """What the optimiser trains, in the order of the model's parameters."""
-        return self.trained
-
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Set the gradients of all parameters and return the mean cross-entropy."""
-        for parameter in self.trained:
-            parameter.grad = None
-        if self.speed.channels_last and x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(x.device.type, torch.bfloat16) if self.speed.bfloat16 else contextlib.nullcontext():
-            loss = self.loss(self.forward(x), y)
-        loss.sum().backward()
-        return loss.detach()
-
-    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, y)
-
-    def read(self) -> None:
-        """Take over the weights of the model, the pruned ones as 0.0."""
-        self.keep_pruned_at_zero()
-
-    def write(self) -> None:
-        """Put the trained weights into the model."""
-
-    def widen(self, state: dict) -> dict:
-        """An optimiser's state in the shapes of the model's parameters."""
-        return state
-
-    def narrow(self, state: dict) -> dict:
-        """The state that `widen` made, in the shapes that are trained here."""
-        return state
-
-
-class Stacked(Autograd):
-    """By autograd, several networks at once: a loss for each, of which the sum has the gradients of all."""
-
-    def loss(self, logits: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
-
-
-class ByHand(Autograd):
-    """Backpropagation written out for a chain of Linear and ReLU: autograd's bits, without its bookkeeping."""
-
-    reuses_slopes = True
-
-    def __init__(self, model: nn.Module, layers: list[nn.Linear], masks: Masks | None, batch_size: int):
-        super().__init__(model, masks)
-        self.weights = [layer.weight.detach() for layer in layers]
-        self.biases = [layer.bias.detach() for layer in layers]
-        for parameter in self.trained:
-            parameter.grad = torch.empty_like(parameter)  # written anew at every step, never allocated again
-        self.slopes = [(layer.weight.grad, layer.bias.grad) for layer in layers]
-        device = self.weights[0].device
-        self.outputs = [torch.empty(batch_size, len(bias), device=device) for bias in self.biases]
-        self.inward = [torch.empty_like(output) for output in self.outputs[:-1]]
-        self.one, self.count = torch.ones((), device=device), torch.tensor(float(batch_size), device=device)
-
-    @torch.no_grad()
-    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        values = [x.flatten(1)]
-        for weight, bias, output in zip(self.weights, self.biases, self.outputs, strict=True):
-            values.append(torch.addmm(bias, values[-1], weight.t(), out=output))
-            if output is not self.outputs[-1]:
-                output.relu_()
-        loss, slope = self._loss(values.pop(), y)
-        for number in reversed(range(len(values))):
-            weight_slope, bias_slope = self.slopes[number]
-            torch.mm(slope.t(), values[number], out=weight_slope)
-            torch.sum(slope, 0, out=bias_slope)
-            if number:
-                slope = torch.mm(slope, self.weights[number], out=self.inward[number - 1])
-                slope = aten.threshold_backward(slope, values[number], 0)
-        return loss
-
-    def _loss(self, logits: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The mean cross-entropy and its derivative by the logits, (softmax - one-hot) / batch."""
-        log_p = torch.log_softmax(logits, 1)
-        slope = aten.nll_loss_backward(self.one, log_p, y, None, 1, -100, self.count)
-        return F.nll_loss(log_p, y), aten._log_softmax_backward_data(slope, log_p, 1, logits.dtype)
+def sparse_step(model: nn.Module, layers: list[nn.Linear], masks: Masks, batch_size: int) -> "Sparse":
+    """Over kept weights alone: by numba's kernels or, where it is not installed, by torch's."""
+    return (Sparse if kernels.numba else SparseByTorch)(model, layers, masks, batch_size)
 
 
 class Sparse(Autograd):
@@ -238,13 +118,17 @@ class Sparse(Autograd):
     def __init__(self, model: nn.Module, layers: list[nn.Linear], masks: Masks, batch_size: int):
         super().__init__(model, masks)
         self.prune_model, self.keep_pruned_at_zero = self.keep_pruned_at_zero, lambda: None
-        width = -(-batch_size // 16) * 16
-        self.step = kernels.compile_for(width)[2]
         self.layers = [CSR(weight, masks[name]) for name, weight in prunable_weights(model).items()]
         biases = [layer.bias for layer in layers]
         self.trained = [p for csr, bias in zip(self.layers, biases, strict=True) for p in (csr.values, bias)]
         for parameter in self.trained:
             parameter.grad = torch.empty_like(parameter)  # written anew at every step, never allocated again
+        self.prepare(layers, batch_size)
+
+    def prepare(self, layers: list[nn.Linear], batch_size: int) -> None:
+        """Lay out all that the kernels read and write."""
+        width = -(-batch_size // 16) * 16
+        self.step, biases = kernels.compile_for(width)[2], [layer.bias for layer in layers]
         sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
         arrays = ([np.zeros((size, width), np.float32) for size in sizes] for _ in range(2))
         weights = [csr.values for csr in self.layers]
@@ -285,6 +169,40 @@ class Sparse(Autograd):
                 for key, value in entries.items()
             }
         return {"state": changed, "param_groups": state["param_groups"]}
+
+
+class SparseByTorch(Sparse):
+    """The same with torch's sparse products, for where numba is not installed: slower, but faster than dense."""
+
+    def prepare(self, layers: list[nn.Linear], batch_size: int) -> None:
+        self.biases, self.matrices = [layer.bias for layer in layers], []
+        for csr in self.layers:
+            rows, columns = ([torch.from_numpy(part) for part in parts] for parts in (csr.rows, csr.columns))
+            values, shape = csr.values.detach(), csr.weight.shape
+            # Matrix and gradient share their values with the parameter; the transposed matrix has a copy, sorted anew.
+            with warnings.catch_warnings(action="ignore"):  # "Sparse CSR tensor support is in beta state"
+                one = torch.sparse_csr_tensor(*rows, values, shape)
+                slope = torch.sparse_csr_tensor(*rows, torch.zeros_like(values), shape)
+                turned = torch.sparse_csr_tensor(*columns, values.clone(), shape[::-1])
+            self.matrices.append((one, turned, slope, torch.from_numpy(csr.order)))
+
+    @torch.no_grad()
+    def __call__(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        values = [x.flatten(1).t()]  # examples side by side: (features, batch)
+        for (matrix, *_), bias in zip(self.matrices, self.biases, strict=True):
+            values.append(torch.addmm(bias[:, None], matrix, values[-1]))
+            if bias is not self.biases[-1]:
+                values[-1].relu_()
+        loss, slope = cross_entropy_and_slope(values.pop().t(), y)
+        slope = slope.t()
+        for number in reversed(range(len(values))):
+            csr, bias, (_, turned, sampled, order) = self.layers[number], self.biases[number], self.matrices[number]
+            csr.values.grad.copy_(torch.sparse.sampled_addmm(sampled, slope, values[number].t(), beta=0).values())
+            torch.sum(slope, 1, out=bias.grad)
+            if number:
+                turned.values().copy_(csr.values[order])
+                slope = (turned @ slope) * (values[number] > 0)
+        return loss
 
 
 class CSR:

@@ -33,6 +33,7 @@ class Claim:
     against: str
     level: int
     epoch: int | None = None  # validation accuracy after so many epochs; None: test accuracy at the end
+    step: int | None = None  # the same after so many steps
     margin: float = 0.0
     note: str = ""  # what a reader must know about the setting
 
@@ -154,6 +155,8 @@ def measure(claim: Claim) -> tuple[str, Interval]:
         per_epoch = total // int(provenance["recipe"]["duration"].removesuffix("ep"))
         split, step = "validation", claim.epoch * per_epoch
         when = f"validation accuracy after {claim.epoch} of {total // per_epoch} epochs"
+    elif claim.step is not None:
+        split, step, when = "validation", claim.step, f"validation accuracy after {claim.step:,} of {total:,} steps"
     rows = table[(table["split"] == split) & (table["metric"] == "accuracy") & (table["step"] == step)]
     dataset = provenance["dataset"].removeprefix("Dataset(").split(":")[0]
     words = f"{provenance['model']} on {dataset}{kept}: {claim.arm}"

@@ -21,7 +21,7 @@ from lthlab.masks import full_masks
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, prune
 from lthlab.recipes import Recipe, recipe_for
-from lthlab.sparse import CSR, Autograd, ByHand, Sparse, chain_of, choose_step, sparse_below_is
+from lthlab.sparse import CSR, Autograd, ByHand, Sparse, SparseByTorch, chain_of, choose_step, sparse_below_is
 from lthlab.training import make_optimizer, train
 
 OPTIMIZERS = {
@@ -58,10 +58,12 @@ def test_by_hand_gives_autograds_bits(name, tiny):
         assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
-def test_sparse_gradients_are_those_of_autograd_at_the_kept_places(tiny):
+@pytest.mark.parametrize("Sparse", [Sparse, SparseByTorch])
+@pytest.mark.parametrize("keep", [0.3, 0.02, 1.0])
+def test_sparse_gradients_are_those_of_autograd_at_the_kept_places(Sparse, keep, tiny):
     model, other = build_model("mlp-8-6", tiny, seed=2), build_model("mlp-8-6", tiny, seed=2)
-    masks = masked(model)
-    masked(other)
+    masks = masked(model, keep)
+    masked(other, keep)
     step = Sparse(model, chain_of(model), masks, 20)
     loss, found = gradients_by(step, tiny.train.x[:20], tiny.train.y[:20])
     expected_loss, expected = gradients_by(Autograd(other, None), tiny.train.x[:20], tiny.train.y[:20])
@@ -100,8 +102,11 @@ def test_a_csr_matrix_by_hand():
     assert csr.values[csr.order].tolist() == [1, 3, 2, 4]
 
 
+@pytest.mark.parametrize("by", ["numba", "torch"])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_sparse_training_follows_dense_training(name, tiny):
+def test_sparse_training_follows_dense_training(name, by, tiny, monkeypatch):
+    if by == "torch":
+        monkeypatch.setattr(kernels, "numba", None)
     results = {}
     for below in (0.0, 1.0):
         model = build_model("mlp-8-6", tiny, seed=3)
@@ -273,7 +278,29 @@ def test_the_environment_overrules_and_numba_may_be_missing(monkeypatch):
     monkeypatch.setenv("LTHLAB_SPARSE_BELOW", "0.125")
     assert sparse.sparse_below() == 0.125
     monkeypatch.setattr(kernels, "numba", None)
+    assert sparse.sparse_below() == 0.125
+
+
+def test_without_numba_torchs_own_sparse_products_train(tiny, monkeypatch):
+    monkeypatch.setattr(kernels, "numba", None)
+    model = build_model("mlp-8-6", tiny)
+    with sparse_below_is(0.5):
+        assert type(choose_step(model, some_masks(model, 0.3), 20)) is SparseByTorch
+        assert type(choose_step(model, some_masks(model, 0.6), 20)) is ByHand
+    assert 0 <= sparse._calibrate() <= 0.9
+
+
+def test_where_torch_has_no_sparse_products_training_is_dense(monkeypatch, tmp_path):
+    def fail(*_):
+        raise RuntimeError("Calling addmm on a sparse CPU tensor requires compiling PyTorch with MKL")
+
+    monkeypatch.delenv("LTHLAB_SPARSE_BELOW")
+    monkeypatch.setattr(kernels, "numba", None)
+    monkeypatch.setattr(sparse.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    monkeypatch.setattr(sparse, "sparse_step", fail)
+    sparse._remembered.cache_clear()
     assert sparse.sparse_below() == 0
+    sparse._remembered.cache_clear()
 
 
 def test_measuring_touches_no_randomness():

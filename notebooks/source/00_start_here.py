@@ -253,18 +253,18 @@ print(
 #
 # | notebook | question |
 # |---|---|
-# | **00 start here** | What is a winning ticket? |
-# | **01 dense training** | What does it cost to train a network, from your laptop to GPT-3? |
-# | **02 magnitude pruning** | How do you remove 90 % of a trained network, and what does it *not* save? |
-# | **03 winning tickets** | Could the same weights have been removed before training? |
-# | **04 random reinit controls** | Is it the wiring or the initial values? |
-# | **05 rewinding** | When does rewinding to the start fail, and why? |
-# | **06 tickets before training** | Can tickets be found without training first? |
-# | **07 making sparsity fast** | When does a sparse network really save time? |
-# | **08 sparsity explorer** | All the knobs in one place |
+# | 00 start here | What is a winning ticket? |
+# | 01 dense training | What does it cost to train a network, from your laptop to GPT-3? |
+# | 02 magnitude pruning | How do you remove 90 % of a trained network, and what does it *not* save? |
+# | 03 winning tickets | Could the same weights have been removed before training? |
+# | 04 random reinit controls | Is it the wiring or the initial values? |
+# | 05 rewinding | When does rewinding to the start fail, and why? |
+# | 06 tickets before training | Can tickets be found without training first? |
+# | 07 making sparsity fast | When does a sparse network really save time? |
+# | 08 sparsity explorer | All the knobs in one place |
 # | 09 scale up | Graphics cards, clusters, your own models |
 #
-# Take 01 to 04 in order, then what you like. *(Those in bold are here; the last is being written.)*
+# Take 01 to 04 in order, then what you like.
 
 # %% [markdown]
 # ## Take away
