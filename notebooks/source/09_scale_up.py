@@ -21,7 +21,6 @@
 # %%
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +34,7 @@ import joblib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import psutil
 import torch
 import torchvision
 from matplotlib.ticker import PercentFormatter
@@ -134,7 +134,7 @@ def kill_a_worker(folder, victim, done):
     while len(found := [*folder.rglob("seed-*.safetensors")]) < 8:
         time.sleep(0.02)
     done.update({path: path.stat().st_ino for path in found})  # a file that is written again gets another number
-    os.kill(victim, signal.SIGKILL)
+    psutil.Process(victim).kill()
 
 
 folder, done = scratch / "killed", {}
@@ -699,19 +699,14 @@ print(answer.stdout + answer.stderr)
 # PyTorch's own pruning tools keep a mask beside each weight. There and back:
 
 # %%
+first = ticket.model.fc1
 lthlab.to_torch_prune_(ticket.model, ticket.masks)
 print(
-    "as torch.nn.utils.prune keeps it:",
-    *[name for name, _ in ticket.model.fc1.named_buffers()],
-    *dict(ticket.model.fc1.named_parameters()),
+    "as torch.nn.utils.prune keeps it:", *[name for name, _ in first.named_buffers()], *dict(first.named_parameters())
 )
 masks = lthlab.from_torch_prune_(ticket.model)
-print(
-    "back:",
-    *dict(ticket.model.fc1.named_parameters()),
-    "- same masks:",
-    all(masks[name].equal(ticket.masks[name]) for name in masks),
-)
+same = all(masks[name].equal(mask) for name, mask in ticket.masks.items())
+print("back:", *dict(first.named_parameters()), "- same masks:", same)
 
 # %% [markdown]
 # ## 11. Your turn
