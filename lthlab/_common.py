@@ -4,12 +4,15 @@ import difflib
 import hashlib
 import json
 import os
+import platform
 import tempfile
 import zlib
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -86,6 +89,21 @@ def _digest(tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> str:
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
         digest.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def remembered(file: str, key: str, measure: Callable[[], float]) -> float:
+    """What `measure` found on this machine, kept in the user's cache folder, so that it is the same tomorrow."""
+    path = Path(platformdirs.user_cache_dir("lthlab")) / file
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError):
+        known = {}
+    key = f"{platform.node()}, {os.cpu_count()} cores, {torch.get_num_threads()} used, torch {torch.__version__}, {key}"
+    if key not in known:
+        known[key] = measure()
+        with suppress(OSError), written_whole(path) as temporary:  # a read-only home is no reason to fail
+            Path(temporary).write_text(json.dumps(known, indent=1))
+    return known[key]
 
 
 @contextmanager

@@ -166,7 +166,8 @@ def dynamic(grow: str) -> Callable[[Run, int, int], Start]:
 def early_bird_ticket(run: Run, seed: int, level: int) -> Start:
     """The mask that settles first while the dense network trains; from there on only its weights (You et al. 2020)."""
     every = max(1, run.recipe.steps(run.data) // 40)
-    found = early_bird(run.build(seed), run.data, run.recipe, run.density(level), seed=seed, every=every)
+    found = early_bird(run.build(seed), run.data, run.recipe, run.density(level), seed=seed, every=every,
+                       speed=run.speed)  # fmt: skip
     return Start(found.masks, found.start)
 
 

@@ -132,20 +132,25 @@ def _count(model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, 
         check_masks(model, masks)
         pruned = {id(w): 1 - density({name: masks[name]}) for name, w in prunable_weights(model).items()}
 
-    def skip(layer: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+    def skip(layer: nn.Module, inputs: tuple, named: dict, output) -> None:
         # One product forward; backward one for the weights and one for the input, unless nobody asks for them.
         nonlocal skipped
-        if isinstance(layer, nn.MultiheadAttention):  # one product per token with each of its matrices
-            tokens = inputs[0].numel() // layer.embed_dim
-            uses = [(w, tokens) for w in (*projections(layer), layer.out_proj.weight)]
+        uses, given = [], [*inputs, *named.values()]
+        if isinstance(layer, nn.MultiheadAttention):
+            three = [named.get(name, given[min(n, len(given) - 1)]) for n, name in enumerate(("query", "key", "value"))]
+            matrices = projections(layer) * (3 if layer.in_proj_weight is not None else 1)
+            for matrix, x in zip(matrices, three, strict=True):  # one matrix for all three: a third of it each
+                size = layer.embed_dim * x.shape[-1] * (x.numel() // x.shape[-1])
+                uses.append((matrix, size, x.requires_grad))
+            tokens = three[0].numel() // layer.embed_dim
+            uses.append((layer.out_proj.weight, tokens * layer.out_proj.weight.numel(), True))
         else:
-            uses = [(layer.weight, output.numel() // len(layer.weight))]
-        for weight, times in uses:
-            products = 1 + backward * (weight.requires_grad + inputs[0].requires_grad)
-            skipped += pruned.get(id(weight), 0) * products * 2 * times * weight.numel()
+            uses.append((layer.weight, output.numel() * layer.weight[0].numel(), given[0].requires_grad))
+        for weight, size, asked in uses:
+            skipped += pruned.get(id(weight), 0) * 2 * size * (1 + backward * (weight.requires_grad + asked))
 
     layers = [m for m in model.modules() if isinstance(m, (*PRUNABLE, nn.MultiheadAttention))]
-    hooks = [layer.register_forward_hook(skip) for layer in layers]
+    hooks = [layer.register_forward_hook(skip, with_kwargs=True) for layer in layers]
     try:
         with _left_as_it_was(model), FlopCounterMode(display=False) as counter:
             model.train(backward)
@@ -166,7 +171,7 @@ def _left_as_it_was(model: nn.Module):
     buffers = {name: b.clone() for name, b in model.named_buffers()}
     modes = {module: module.training for module in model.modules()}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with torch.random.fork_rng(devices=[*{p.device for p in model.parameters() if p.device.type == "cuda"}]):
             yield
     finally:
         for name, b in model.named_buffers():

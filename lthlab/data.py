@@ -22,7 +22,7 @@ DATASETS = (*EMBEDDED, "mnist", "fashion-mnist", "cifar10")
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs `x` (examples first, float32) and class numbers `y` (int64) on one device."""
+    """Inputs `x` (examples first, float32; int64 for tokens) and class numbers `y` (int64) on one device."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -105,11 +105,11 @@ def load_dataset(name: str, device: str | torch.device | None = None, root: str 
     return make_dataset(name, x, y, x_test, y_test, classes, held_out, device)
 
 
-def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> Dataset:
+def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None, tokens: bool = False) -> Dataset:
     """A `Dataset` from arrays: `x` of shape (examples, channels, ...), `y` class numbers.
 
-    uint8 inputs are taken as pixels 0..255; int64 inputs as tokens for an nn.Embedding, which are not
-    normalised. `held_out` training examples, the same number of each
+    uint8 inputs are taken as pixels 0..255. With `tokens` inputs are whole numbers for an nn.Embedding and stay
+    as they are, not normalised. `held_out` training examples, the same number of each
     class as far as that divides, become the validation split. Raises ValueError if they do not fit.
     """
     x, x_test = (torch.as_tensor(np.asarray(part)) for part in (x, x_test))
@@ -123,8 +123,9 @@ def make_dataset(name, x, y, x_test, y_test, classes, held_out, device=None) -> 
         )
     for labels in (y, y_test):
         _check_labels(labels, len(classes))
-    tokens = x.dtype == torch.int64
-    if not tokens:
+    if tokens:
+        x, x_test = x.long(), x_test.long()
+    else:
         x, x_test = (part.float().div(255) if part.dtype == torch.uint8 else part.float() for part in (x, x_test))
     shuffled = torch.randperm(len(y), generator=make_generator(0, "validation split"))
     turn = torch.empty_like(y)  # how many of its class come before an example: 0, 1, 2, ...

@@ -42,6 +42,7 @@ def early_bird(
     every: str | int = "1ep",
     window: int = 5,
     threshold: float = 0.1,
+    speed: Speed = PLAIN,
 ) -> EarlyBird:
     """Train the dense network until its magnitude mask of this density no longer changes (You et al. 2020).
 
@@ -53,7 +54,8 @@ def early_bird(
     network, recent, rows = copy.deepcopy(model), deque(maxlen=window), []
     period, start, settled = count_steps(every, recipe.steps_per_epoch(dataset)), None, False
     for step in range(period, recipe.steps(dataset), period):
-        part = train(network, dataset, recipe, seed=seed, start=start, until=step, snapshots=[step], evaluate_every=0)
+        part = train(network, dataset, recipe, seed=seed, start=start, until=step, snapshots=[step], evaluate_every=0,
+                     speed=speed)  # fmt: skip
         start = part.snapshots[step]
         masks = prune(magnitude(network), full_masks(network), 1 - density, "global")
         rows.append((step, max((1 - overlap(masks, other) for other in recent), default=math.nan)))

@@ -18,14 +18,14 @@ from scipy import stats
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab._common import load_tensors, save_tensors, unknown_name
+from lthlab._common import load_tensors, remembered, save_tensors, unknown_name
 from lthlab.arms import ARMS, CHAINS, Start
 from lthlab.data import Dataset
 from lthlab.ensemble import stacking_gain, train_stacked
 from lthlab.masks import density as density_of
 from lthlab.masks import full_masks
 from lthlab.recipes import Recipe, recipe_for
-from lthlab.run import Run
+from lthlab.run import Run, describe
 from lthlab.sparse import PLAIN, Speed, chain_of, sparse_below, sparse_below_is
 from lthlab.tickets import count_levels
 from lthlab.training import History, evaluate, train
@@ -58,8 +58,9 @@ def run_experiment(
     times or down to `density`; arms that need no earlier level of their own run at `control_levels`
     (default: all). Validation values are by step; test accuracy is measured once, at the end.
 
-    `stack` seeds train in one step each (`train_stacked`), "auto": 8 of them where that is at least a tenth
-    faster here; `speed` is for GPUs (`Speed`). Both change results by rounding and are part of the run.
+    `stack` seeds, in the order given, train in one step each (`train_stacked`); "auto": 8 of them where that was
+    measured to be at least a tenth faster, once per network and machine, on one core: with few seeds and many
+    cores leave it at 1. `speed` is for GPUs (`Speed`). Both change results by rounding and are part of the run.
 
     Every finished level is a file in `folder`: the same call goes on where an interrupted one stopped,
     more seeds, levels or arms reuse what is there. Arms are known by their names: give one that you
@@ -112,8 +113,14 @@ def run_experiment(
 
 def _stack_size(run: Run, stack: int | str) -> int:
     if stack == "auto":
+        model = run.build(0)
+        if chain_of(model) and run.data.device.type == "cpu":
+            return 1  # by hand, and over kept weights alone, is faster than any stack
         with _one_thread():
-            gain = 0.0 if chain_of(run.build(0)) else stacking_gain(run.build(0), run.data, run.recipe, 8)
+            what = f"{describe(model)} in batches of {run.recipe.batch_size} on {run.data.device.type}, {run.speed}"
+            gain = remembered(
+                "stacking_gain.json", what, lambda: stacking_gain(model, run.data, run.recipe, 8, speed=run.speed)
+            )
         return 8 if gain > 1.1 else 1
     if not isinstance(stack, int) or stack < 1:
         raise ValueError(f'stack is the number of seeds that train in one step, 1 or more, or "auto"; got {stack!r}.')
@@ -123,14 +130,20 @@ def _stack_size(run: Run, stack: int | str) -> int:
 def _run_levels(run: Run, levels: list[tuple[str, list[int], int]], arms: dict) -> int:
     with _one_thread(), sparse_below_is(run.sparse_below):
         for arm, group, level in levels:
-            seeds = [seed for seed in group if not _finished(run.path(arm, seed, level))]
-            starts = [arms[arm](run, seed, level) for seed in seeds]
-            if len(seeds) > 1 and all(start.train is train for start in starts):
-                _run_stack(run, starts, arm, seeds, level)
+            missing = [seed for seed in group if not _finished(run.path(arm, seed, level))]
+            starts = {seed: arms[arm](run, seed, level) for seed in (group if missing else [])}
+            if len(starts) > 1 and _stackable([*starts.values()]):
+                _run_stack(run, starts, arm, level, missing)
             else:
-                for seed, start in zip(seeds, starts, strict=True):
-                    _run_level(run, start, arm, seed, level)
+                for seed in missing:
+                    _run_level(run, starts[seed], arm, seed, level)
     return sum(len(group) for _, group, _ in levels)
+
+
+def _stackable(starts: list[Start]) -> bool:
+    """Whether they train by the same loop, with the same recipe, from the same step."""
+    ways = {(start.train, start.snapshot.step, repr(start.recipe)) for start in starts}
+    return len(ways) == 1 and starts[0].train is train
 
 
 @contextlib.contextmanager
@@ -151,14 +164,16 @@ def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:
     _keep_level(run, start, arm, seed, level, model, history)
 
 
-def _run_stack(run: Run, starts: list[Start], arm: str, seeds: list[int], level: int) -> None:
-    models = [run.build(seed) for seed in seeds]
+def _run_stack(run: Run, starts: dict[int, Start], arm: str, level: int, missing: list[int]) -> None:
+    """Train the whole group, also where only some are missing: alone, these would be rounded in another way."""
+    models, first = {seed: run.build(seed) for seed in starts}, next(iter(starts.values()))
     histories = train_stacked(
-        models, run.data, starts[0].recipe or run.recipe, [start.masks for start in starts], seeds=seeds,
-        starts=[start.snapshot for start in starts], **_options(run, arm),
+        [*models.values()], run.data, first.recipe or run.recipe, [start.masks for start in starts.values()],
+        seeds=[*starts], starts=[start.snapshot for start in starts.values()], **_options(run, arm),
     )  # fmt: skip
-    for start, seed, model, history in zip(starts, seeds, models, histories, strict=True):
-        _keep_level(run, start, arm, seed, level, model, history)
+    for seed, history in zip(starts, histories, strict=True):
+        if seed in missing:
+            _keep_level(run, starts[seed], arm, seed, level, models[seed], history)
 
 
 def _options(run: Run, arm: str) -> dict[str, Any]:

@@ -22,7 +22,8 @@ def csr_state(model: nn.Module, masks: Masks) -> dict[str, torch.Tensor]:
     check_masks(model, masks)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     for name in masks:
-        weight, keep = state.pop(name).flatten(1), masks[name].flatten(1)
+        weight = state.pop(name).flatten(1)
+        keep = masks[name].flatten(1).to(weight.device)
         # Of the mask and not of the weight, so that a kept weight that happens to be 0 stays.
         row, column = keep.nonzero(as_tuple=True)
         counts = torch.bincount(row, minlength=len(weight)).cumsum(0)
@@ -33,8 +34,11 @@ def csr_state(model: nn.Module, masks: Masks) -> dict[str, torch.Tensor]:
     return state
 
 
-def from_csr_state(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], Masks]:
-    """The plain state dict with zeros, and the masks, of what `csr_state` made; ValueError if parts are missing."""
+def from_csr_state(state: dict[str, torch.Tensor], model: nn.Module) -> tuple[dict[str, torch.Tensor], Masks]:
+    """The plain state dict with zeros, and the masks, of what `csr_state` made of a network like `model`.
+
+    Raises ValueError if parts are missing, do not fit each other, or belong to another model.
+    """
     names = [key.removesuffix(".crow_indices") for key in state if key.endswith(".crow_indices")]
     sparse = {f"{name}.{part}" for name in names for part in (*PARTS, "shape")}
     if missing := sparse - state.keys():
@@ -50,7 +54,10 @@ def from_csr_state(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tens
         weight.flatten(1)[row, column] = values
         mask.flatten(1)[row, column] = True
         dense[name], masks[name] = weight, mask
-    return dense, masks
+    check_masks(model, masks)
+    # In the model's order, which files do not keep: the last mask is that of the output.
+    order = {name: masks[name] for name in prunable_weights(model)}
+    return {name: dense[name] for name in model.state_dict() if name in dense}, order
 
 
 def to_torch_prune_(model: nn.Module, masks: Masks) -> nn.Module:
@@ -58,7 +65,8 @@ def to_torch_prune_(model: nn.Module, masks: Masks) -> nn.Module:
     check_masks(model, masks)
     for name in masks:
         path, _, parameter = name.rpartition(".")
-        torch_prune.custom_from_mask(model.get_submodule(path), parameter, masks[name])
+        module = model.get_submodule(path)
+        torch_prune.custom_from_mask(module, parameter, masks[name].to(getattr(module, parameter).device))
     return model
 
 
@@ -68,13 +76,19 @@ def from_torch_prune_(model: nn.Module) -> Masks:
     Layers that were not pruned get masks that keep everything. Raises ValueError if nothing was pruned,
     or a parameter that lthlab does not prune (a bias, say).
     """
-    found = {key.removesuffix("_mask"): mask.bool() for key, mask in model.named_buffers() if key.endswith("_mask")}
+    originals = {name.removesuffix("_orig") for name, _ in model.named_parameters() if name.endswith("_orig")}
+    found = {key.removesuffix("_mask"): mask.bool() for key, mask in model.named_buffers()
+             if key.endswith("_mask") and key.removesuffix("_mask") in originals}  # fmt: skip
     if not found:
         raise ValueError(f"{type(model).__name__} holds no masks of torch.nn.utils.prune.")
     found = {name: mask.clone() for name, mask in found.items()}
     for name in found:
-        path, _, parameter = name.rpartition(".")
-        torch_prune.remove(model.get_submodule(path), parameter)
+        path, _, own = name.rpartition(".")
+        module = model.get_submodule(path)
+        torch_prune.remove(module, own)
+        # It was put last; optimisers and snapshots know parameters by their order, and weights come first.
+        rest = {key: module._parameters.pop(key) for key in [*module._parameters] if key != own}
+        module._parameters.update(rest)
     weights = prunable_weights(model)
     if foreign := sorted(found.keys() - weights.keys()):
         raise ValueError(f"lthlab prunes weights of Linear, Conv and attention layers only; {', '.join(foreign)} "

@@ -53,10 +53,12 @@ def list_parameters(model: nn.Module) -> pd.DataFrame:
         kind, matrix = type(owners[name]).__name__, p.dim() > 1
         if name in prunable:
             why = ""
-        elif "weight_orig" in name:
-            why = "already pruned by torch.nn.utils.prune: take its masks with from_torch_prune"
-        elif isinstance(owners[name], (*PRUNABLE, nn.MultiheadAttention)) and matrix:
+        elif name.endswith("_orig") and hasattr(owners[name], name.rpartition(".")[2].removesuffix("_orig") + "_mask"):
+            why = "already pruned by torch.nn.utils.prune: take its masks with from_torch_prune_"
+        elif matrix and any(f".{layer}." in f".{name}" for layer in getattr(model, "keep_dense", ())):
             why = "the model's keep_dense names it"
+        elif matrix and isinstance(owners[name], (*PRUNABLE, nn.MultiheadAttention)):
+            why = "not the weight itself: the layer computes its weight from this, or adds it to its input"
         elif matrix:
             why = f"{kind} is not a Linear, Conv or attention layer"
         else:

@@ -1,5 +1,6 @@
 """Pruning in two steps: a score for every weight, then a mask that drops the lowest scores."""
 
+import contextlib
 import copy
 import warnings
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lthlab._common import evaluation_mode, make_generator
 from lthlab.data import Split
@@ -82,6 +84,9 @@ def synflow(model: nn.Module, batch: Batch) -> Scores:
     values. No data are looked at: of `batch` only the shape counts. In double precision, because in
     deep networks the products of many weights overflow.
     """
+    if not batch[0].is_floating_point():
+        raise ValueError("SynFlow sends ones through the network in place of data; tokens cannot be ones. "
+                         "Score the layers behind the embedding, or take SNIP, GraSP or magnitude.")  # fmt: skip
     network, weights = _copy_to_score(model)
     network.double().eval()
     with torch.no_grad():
@@ -143,7 +148,9 @@ def _copy_to_score(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Parameter]
 
 def _gradients(network, weights, batch: Batch, temperature: float = 1.0, create_graph: bool = False):
     x, y = batch
-    with torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):  # dropout draws
+    # Attention's fast kernels have no second derivatives; dropout draws.
+    plain = sdpa_kernel(SDPBackend.MATH) if create_graph else contextlib.nullcontext()
+    with plain, torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
         loss = F.cross_entropy(network(x) / temperature, y)
         return torch.autograd.grad(loss, [*weights.values()], create_graph=create_graph)
 

@@ -32,7 +32,7 @@ class Recipe:
     `duration` is in epochs ("10ep"), iterations ("500it") or both. `schedule` multiplies the learning
     rate `lr`: "constant"; "cosine" falls to 0; "drops" is x0.1 at each of the iterations `milestones`.
     `warmup` iterations rise linearly to `lr`. `augmentation` "shift and flip" moves each training image by
-    up to 4 pixels and mirrors every other one (see `data.shift_and_flip`). `fractions` of the remaining
+    up to 4 pixels and mirrors every other one (see `batches.shift_and_flip`). `fractions` of the remaining
     weights go at each level, by kind of layer for scope "layer" (see `layer_fractions`) or {"all": f} for
     scope "global".
     """

@@ -20,7 +20,7 @@ from lthlab.pruning import prune
 from lthlab.recipes import Recipe, count_steps
 from lthlab.sparse import PLAIN, Speed, chain_of
 from lthlab.tickets import level_sizes, pruning_rates
-from lthlab.training import Snapshot
+from lthlab.training import Snapshot, noise_generator
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,11 @@ class Run:
         """
         if isinstance(self.model, str):
             return build_model(self.model, self.data, seed)
-        with torch.random.fork_rng(devices=[]):
-            torch.set_rng_state(make_generator(seed, "initialisation").get_state())
-            return self.model(self.data, seed).to(self.data.device)
+        device, generator = self.data.device, make_generator(seed, "initialisation")
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            noise_generator(device).manual_seed(generator.initial_seed())
+            torch.set_rng_state(generator.get_state())
+            return self.model(self.data, seed).to(device)
 
     def path(self, arm: str, seed: int, level: int) -> Path:
         """The file of a finished level. Its folder's name is a digest of all that defines the run."""
@@ -71,7 +73,7 @@ class Run:
         recipe |= {"stack": self.stack} if self.stack > 1 else {}
         settings = recipe | ({"sparse_below": self.sparse_below} if chain_of(model) else {}) | {
             "version": 1, "model": self.model_name, "dataset": self.data.name, "data": _fingerprint(self.data),
-            "network": _describe(model), "device": self.data.device.type, "torch": torch.__version__,
+            "network": describe(model), "device": self.data.device.type, "torch": torch.__version__,
             "rewind": self.rewind_step, "every": self.evaluate_every, "at": list(self.evaluate_at),
         }  # fmt: skip
         key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
@@ -123,7 +125,7 @@ def _load_once(name: str) -> Dataset:
     return load_dataset(name)
 
 
-def _describe(model: nn.Module) -> str:
+def describe(model: nn.Module) -> str:
     """A digest of a network: its printed structure and its initial values."""
     digest = hashlib.sha256(repr(model).encode() + "".join(getattr(model, "keep_dense", ())).encode())
     for name, tensor in model.state_dict().items():

@@ -6,20 +6,16 @@ backpropagation by hand for fully connected ones; and the same over the kept wei
 
 import contextlib
 import functools
-import json
 import os
-import platform
 import time
 import warnings
-from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from torch import nn
 
 from lthlab import kernels
-from lthlab._common import written_whole
+from lthlab._common import remembered
 from lthlab.masks import Masks, density, prunable_weights
 from lthlab.stack import Stack
 from lthlab.steps import PLAIN, Autograd, ByHand, Speed, Stacked, chain_of, cross_entropy_and_slope
@@ -37,9 +33,7 @@ def sparse_below() -> float:
         return _below
     if "LTHLAB_SPARSE_BELOW" in os.environ:
         return float(os.environ["LTHLAB_SPARSE_BELOW"])
-    compiler = f"numba {kernels.numba.__version__}" if kernels.numba else "no numba"
-    return _remembered(f"{platform.node()}, {os.cpu_count()} cores, {torch.get_num_threads()} used, "
-                       f"torch {torch.__version__}, {compiler}")  # fmt: skip
+    return _remembered(f"numba {kernels.numba.__version__}" if kernels.numba else "no numba")
 
 
 @contextlib.contextmanager
@@ -54,20 +48,14 @@ def sparse_below_is(density: float):
 
 
 @functools.cache
-def _remembered(machine: str) -> float:
-    path = Path(platformdirs.user_cache_dir("lthlab")) / "sparse_below.json"
-    try:
-        known = json.loads(path.read_text())
-    except (OSError, ValueError):
-        known = {}
-    if machine not in known:
+def _remembered(compiler: str) -> float:
+    def measure() -> float:
         try:
-            known[machine] = _calibrate()
+            return _calibrate()
         except RuntimeError:  # torch's sparse products need MKL on a CPU, which not every build has
-            known[machine] = 0.0
-        with contextlib.suppress(OSError), written_whole(path) as temporary:  # a read-only home is no reason to fail
-            Path(temporary).write_text(json.dumps(known, indent=1))
-    return known[machine]
+            return 0.0
+
+    return remembered("sparse_below.json", compiler, measure)
 
 
 def _calibrate() -> float:

@@ -19,20 +19,25 @@ PREFIX = "networks."
 class Stack(nn.Module):
     """Networks of one architecture as one module: inputs (networks, batch, ...), logits (networks, batch, classes).
 
-    Its parameters are copies; `write` puts them back. Raises ValueError for networks that differ in shape.
+    Its parameters are copies; `write` puts them back. Raises ValueError for networks that differ or share weights.
     """
 
     def __init__(self, models: Sequence[nn.Module]):
         super().__init__()
-        shapes = [{name: tuple(t.shape) for name, t in model.state_dict().items()} for model in models]
-        if not models or any(shape != shapes[0] for shape in shapes):
-            raise ValueError("A stack takes one or more networks of the same architecture; these differ in shape.")
+        looks = [(repr(m), {name: tuple(t.shape) for name, t in m.state_dict().items()}) for m in models]
+        if not models or any(look != looks[0] for look in looks):
+            raise ValueError("A stack takes one or more networks of the same architecture; these differ.")
+        if len([*models[0].named_parameters(remove_duplicate=False)]) != len([*models[0].parameters()]):
+            raise ValueError("Networks whose layers share a weight cannot be stacked: train them one by one.")
+        models = [copy.deepcopy(model).train() for model in models]
         self.keep_dense = getattr(models[0], "keep_dense", ())
         self.plan = [copy.deepcopy(models[0]).to("meta")]  # in a list: its parameters are not trained
-        self.networks, stacked = copy.deepcopy(models[0]), {}
+        self.networks, stacked = models[0], {}
         parameters, buffers = stack_module_state(list(models))
         for name, tensor in (parameters | buffers).items():
-            stacked[name] = nn.Parameter(tensor.detach().clone()) if name in parameters else tensor.clone()
+            stacked[name] = tensor.detach().clone()
+            if name in parameters:
+                stacked[name] = nn.Parameter(stacked[name], requires_grad=tensor.requires_grad)
         for name in stacked:
             path, _, own = name.rpartition(".")
             module = self.networks.get_submodule(path)
@@ -44,7 +49,9 @@ class Stack(nn.Module):
         return vmap(self._one, in_dims=(0, 0, 0), randomness="different")(*state, x)
 
     def _one(self, parameters: dict, buffers: dict, x: torch.Tensor) -> torch.Tensor:
-        plan = self.plan[0].train(self.training)
+        plan = self.plan[0]
+        if plan.training != self.training:
+            plan.train(self.training)
         return functional_call(plan, (parameters, buffers), (x,))
 
     @torch.no_grad()

@@ -15,7 +15,9 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Speed:
-    """What a GPU can do faster, for networks that train by autograd; all off by default, results differ by rounding.
+    """What a GPU can do faster, for networks that train by autograd; all off by default.
+
+    Results differ by rounding (and by dropout's noise where compiled).
 
     `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
     `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as they are.
@@ -54,7 +56,10 @@ class Autograd:
 
     def __init__(self, model: nn.Module, masks: Masks | None, speed: Speed = PLAIN):
         if speed.channels_last:
-            model.to(memory_format=torch.channels_last)
+            if isinstance(self, Stacked):
+                raise ValueError("Stacked networks have no channels_last: leave that out, or train them one by one.")
+            for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d)):
+                convolution.to(memory_format=torch.channels_last)
         self.speed, self.model, self.trained = speed, model, list(model.parameters())
         self.forward = torch.compile(model, mode=speed.compile) if speed.compile else model
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks is not None else (lambda: None)

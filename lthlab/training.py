@@ -76,6 +76,15 @@ class Snapshot:
             pairs = zip(optimizer.state_dict()["param_groups"], self.optimizer["param_groups"], strict=True)
             groups = [own | {"lr": saved["lr"]} for own, saved in pairs]
             optimizer.load_state_dict(narrow({"state": _copy(self.optimizer["state"]), "param_groups": groups}))
+            for parameter, state in optimizer.state.items():  # fused kernels walk memory: same shape, same layout
+                for key, value in state.items():
+                    if _has_axis(key, value):
+                        if value.shape != parameter.shape:
+                            raise ValueError(
+                                f"The snapshot's {key} has shape {tuple(value.shape)}, the parameter "
+                                f"{tuple(parameter.shape)}: the model's parameters come in another order."
+                            )
+                        state[key] = torch.empty_like(parameter).detach().copy_(value)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from lthlab import (
     train,
     train_stacked,
 )
+from lthlab.run import Run
 from lthlab.sparse import Autograd, choose_step
 
 RECIPE = Recipe("sgd", 0.02, 0.9, 1e-4, batch_size=10, duration="6it", augmentation="shift and flip",
@@ -93,13 +95,49 @@ def test_options_reach_every_way_to_train_on_this_device(pictures, tmp_path, mod
     model = build_model("resnet-8", pictures)
     find_ticket(model, pictures, RECIPE, levels=1, speed=speed)
     assert modes == ["default"] * 2
-    train_stacked([build_model("resnet-8", pictures, seed) for seed in range(2)], pictures, RECIPE, seeds=(0, 1),
-                  speed=Speed(bfloat16=True))  # fmt: skip
+    losses = []
+    for fast in (Speed(), Speed(bfloat16=True), Speed(compile="default")):
+        stack = [build_model("resnet-8", pictures, seed) for seed in range(2)]
+        histories = train_stacked(stack, pictures, RECIPE, seeds=(0, 1), speed=fast)
+        losses.append([history.value("loss", "train") for history in histories])
+    assert losses[1] == pytest.approx(losses[0], rel=0.05) and losses[2] == pytest.approx(losses[0], rel=0.002)
+    assert losses[1] != losses[0] and modes.pop() == "default"
     setting = {"arms": ["dense", "ticket", "RigL"], "seeds": [0], "levels": 1, "n_jobs": 1, "progress": False}
     for way in (speed, Speed()):
         table = run_experiment("resnet-8", pictures, RECIPE, **setting, folder=tmp_path, speed=way)
         assert set(table["arm"]) == {"dense", "ticket", "RigL"}
     assert len(modes) == 2 + 3 and len([*tmp_path.iterdir()]) == 2, "other rounding: a run of its own"
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_layouts_in_memory_on_this_device_do_not_mix_up_optimizer_states(optimizer, pictures, tmp_path):
+    recipe = replace(RECIPE, optimizer=optimizer, momentum=0.9 if optimizer == "sgd" else 0.0, lr=0.01, duration="8it")
+    models = [build_model("resnet-8", pictures) for _ in range(3)]
+    start = train(models[0], pictures, recipe, snapshots=["4it"]).snapshots[4]
+    last = Speed(channels_last=True)
+    there = train(models[1], pictures, recipe, start=start, speed=last, snapshots=["6it"])
+    back = train(models[2], pictures, recipe, start=there.snapshots[6])
+    for model in models[1:]:
+        for name, value in models[0].state_dict().items():
+            if optimizer == "sgd":  # Adam divides by gradients near 0, which rounding turns around
+                torch.testing.assert_close(model.state_dict()[name], value, rtol=0.05, atol=2e-3)
+    assert back.value("loss") == pytest.approx(there.value("loss"), rel=0.02)
+    losses = []
+    for speed in (Speed(), last):  # a snapshot read from a file
+        table = run_experiment("resnet-8", pictures, recipe, arms=["ticket"], seeds=[0], levels=1, rewind_to="4it",
+                               n_jobs=1, progress=False, folder=tmp_path, speed=speed)  # fmt: skip
+        losses.append(table.query("metric == 'loss' and split == 'train'")["value"].to_numpy())
+    assert losses[1] == pytest.approx(losses[0], rel=0.01 if optimizer == "sgd" else 0.03)
+
+
+def test_a_network_drawn_on_this_device_depends_on_the_seed_alone(pictures):
+    def drawn(dataset, seed):
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 4, device=dataset.device))
+
+    run = Run(drawn, pictures, RECIPE, 0, 0, (), Path("nowhere"))
+    first = run.build(1)[1].weight
+    torch.randn(3, device=pictures.device)
+    assert first.equal(run.build(1)[1].weight) and not first.equal(run.build(2)[1].weight)
 
 
 def test_a_ticket_on_this_device_is_nested_and_kept(pictures, tmp_path):

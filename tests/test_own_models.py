@@ -17,6 +17,7 @@ from lthlab import (
     count_kept,
     find_ticket,
     full_masks,
+    grasp,
     inference_flops,
     initialize_,
     list_parameters,
@@ -53,7 +54,7 @@ def sentences():
     """Twelve tokens each; the class is the one of the first four that occurs most often."""
     draw = np.random.default_rng(0).integers(0, 4, (160, 12))
     labels = np.apply_along_axis(lambda row: np.bincount(row, minlength=4).argmax(), 1, draw)
-    return make_dataset("sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30)
+    return make_dataset("sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30, tokens=True)
 
 
 def some_transformer(dataset, seed):
@@ -112,10 +113,47 @@ def test_flops_of_attention_fall_with_its_masks(tiny_signals):
     assert 0 < left.nonzero < 0.2 * left.total, "queries times keys, weights times values: nothing of it is pruned"
 
 
+def test_without_the_word_whole_numbers_are_values():
+    x = np.arange(48).reshape(12, 1, 4)
+    dataset = make_dataset("numbers", x[:8], np.arange(8) % 2, x[8:], np.arange(4) % 2, "ab", 2)
+    assert dataset.train.x.dtype == torch.float32 and abs(float(dataset.train.x.mean())) < 1e-5
+
+
+class Cross(nn.Module):
+    """Attention of one query to ten places of another size, called by keyword."""
+
+    def __init__(self):
+        super().__init__()
+        self.query, self.attention = nn.Parameter(torch.ones(1, 1, 8)), nn.MultiheadAttention(8, 2, kdim=4, vdim=4)
+        self.out = nn.Linear(8, 4)
+
+    def forward(self, x):
+        places = x.unflatten(2, (3, 4)).squeeze(1).transpose(0, 1)
+        query = self.query.expand(1, len(x), 8)
+        return self.out(self.attention(query=query, key=places, value=places)[0][0])
+
+
+def test_flops_of_attention_to_something_else_count_each_projection_by_its_input(tiny_signals):
+    model = Cross()
+    dense = inference_flops(model, tiny_signals, full := full_masks(model))
+    for name, tokens in (("q", 1), ("k", 3), ("v", 3)):
+        weight = f"attention.{name}_proj_weight"
+        none = inference_flops(model, tiny_signals, full | {weight: torch.zeros_like(full[weight])})
+        assert dense.total - none.nonzero == 2 * tokens * full[weight].numel()
+
+
+def test_scores_before_training_on_tokens(sentences):
+    model, batch = initialize_(Transformer(tokens=4), 0), (sentences.train.x[:20], sentences.train.y[:20])
+    for score in (snip, grasp):
+        assert all(values.isfinite().all() and values.any() for values in score(model, batch).values())
+    with pytest.raises(ValueError, match=r"SynFlow sends ones .* tokens cannot be ones"):
+        synflow(model, batch)
+
+
 def test_scores_before_training_work_on_attention(tiny_signals):
     model = initialize_(Transformer(), 0)
     batch = tiny_signals.train.x[:20], tiny_signals.train.y[:20]
-    for score in (snip, synflow):
+    for score in (snip, grasp, synflow):
         scores = score(model, batch)
         assert scores.keys() == full_masks(model).keys()
         assert all(values.isfinite().all() and values.any() for values in scores.values())
@@ -174,6 +212,8 @@ def test_what_cannot_be_pruned_is_said():
     assert why["lstm.weight_ih_l0"].startswith("LSTM is not") and why["norm.weight"].startswith("biases and norms")
     assert why["head.weight"] == "the model's keep_dense names it" and "from_torch_prune" in why["out.weight_orig"]
     assert (why[table["prunable"]] == "").all()
+    normed = list_parameters(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.Linear(2, 2)))
+    assert set(normed[normed["prunable"]]["name"]) == {"1.weight"} and not normed["why not"].str.contains("keep_").any()
     with pytest.raises(TypeError, match=r"LSTM has no Linear, Conv or attention layer .*list_parameters"):
         full_masks(nn.LSTM(4, 3))
     with pytest.raises(TypeError, match=r"no reset_parameters"):

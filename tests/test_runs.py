@@ -155,7 +155,8 @@ def test_a_killed_worker_costs_only_its_level(tmp_path):
     finished_before, survivors = {}, []
 
     def kill_one_worker(pids: list[int]) -> None:
-        while len(finished := [*tmp_path.rglob("seed-*.safetensors")]) < 5:
+        deadline = time.monotonic() + 120
+        while len(finished := [*tmp_path.rglob("seed-*.safetensors")]) < 5 and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(pids[0], signal.SIGKILL)
         finished_before.update({path: path.stat().st_ino for path in finished})  # a file written anew is another file
@@ -167,7 +168,7 @@ def test_a_killed_worker_costs_only_its_level(tmp_path):
         joblib.parallel_config(backend="dask"),
     ):
         pids = [*client.run(os.getpid).values()]
-        killer = threading.Thread(target=kill_one_worker, args=(pids,))
+        killer = threading.Thread(target=kill_one_worker, args=(pids,), daemon=True)
         killer.start()
         table = run(tmp_path, n_jobs=-1, **longer)
         killer.join()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from lthlab import compact, kernels, sparse
+from lthlab import _common, compact, kernels, sparse
 from lthlab.batches import example_order
 from lthlab.data import load_dataset
 from lthlab.experiments import paired
@@ -258,7 +258,7 @@ def test_the_way_is_chosen_by_density(tiny):
 
 def test_the_density_is_measured_once_and_remembered(tmp_path, monkeypatch):
     monkeypatch.delenv("LTHLAB_SPARSE_BELOW", raising=False)
-    monkeypatch.setattr(sparse.platformdirs, "user_cache_dir", lambda _: str(tmp_path))
+    monkeypatch.setattr(_common.platformdirs, "user_cache_dir", lambda _: str(tmp_path))
     sparse._remembered.cache_clear()
     measured = sparse.sparse_below()
     assert 0 < measured <= 0.9
@@ -296,7 +296,7 @@ def test_where_torch_has_no_sparse_products_training_is_dense(monkeypatch, tmp_p
 
     monkeypatch.delenv("LTHLAB_SPARSE_BELOW")
     monkeypatch.setattr(kernels, "numba", None)
-    monkeypatch.setattr(sparse.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    monkeypatch.setattr(_common.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
     monkeypatch.setattr(sparse, "sparse_step", fail)
     sparse._remembered.cache_clear()
     assert sparse.sparse_below() == 0

@@ -10,7 +10,18 @@ import torch
 from helpers import some_masks
 from torch import nn
 
-from lthlab import Recipe, build_model, full_masks, run_experiment, stacking_gain, train, train_stacked
+from lthlab import (
+    Recipe,
+    Speed,
+    _common,
+    build_model,
+    experiments,
+    full_masks,
+    run_experiment,
+    stacking_gain,
+    train,
+    train_stacked,
+)
 from lthlab.batches import Batches, example_order
 from lthlab.sparse import Stacked, choose_step
 from lthlab.stack import Stack
@@ -108,9 +119,21 @@ def test_networks_that_share_a_seed_of_noise_still_draw_different_noise(tiny):
 
 
 def test_what_cannot_be_stacked_is_said(tiny):
-    models = [build_model("mlp-8-6", tiny), build_model("mlp-8-7", tiny)]
-    with pytest.raises(ValueError, match="same architecture"):
-        train_stacked(models, tiny, ADAM, seeds=(0, 1))
+    relu, other = build_model("mlp-8-6", tiny), build_model("mlp-8-6", tiny)
+    other.relu1 = nn.Sigmoid()
+    tied = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
+    tied[2].weight = tied[1].weight
+    for models, words in (
+        ([relu, build_model("mlp-8-7", tiny)], "same architecture"), ([relu, other], "same architecture"),
+        ([tied, copy.deepcopy(tied)], "share a weight"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=words):
+            train_stacked(models, tiny, ADAM, seeds=(0, 1))
+    assert stacking_gain(tied, tiny, ADAM, networks=2, steps=2) == 0
+    with pytest.raises(ValueError, match="made for another model"):
+        train_stacked([relu, relu], tiny, ADAM, [full_masks(relu), full_masks(tied)], seeds=(0, 1))
+    with pytest.raises(ValueError, match="no channels_last"):
+        train_stacked([relu, relu], tiny, ADAM, seeds=(0, 1), speed=Speed(channels_last=True))
     with pytest.raises(ValueError, match="got 3 networks, 2 seeds"):
         train_stacked(networks("mlp-8-6", tiny), tiny, ADAM, seeds=(0, 1))
     models = networks("mlp-8-6", tiny, 2)
@@ -119,6 +142,32 @@ def test_what_cannot_be_stacked_is_said(tiny):
         train_stacked(models, tiny, ADAM, seeds=(0, 1), starts=starts)
     with pytest.raises(ValueError, match='or "auto"; got 0'):
         run_experiment("mlp-8-6", tiny, ADAM, levels=1, stack=0)
+
+
+def test_frozen_parameters_stay_and_modes_do_not_matter(tiny):
+    models = networks("mlp-8-6", tiny, 2)
+    for model in models:
+        model.fc1.weight.requires_grad_(False)
+    models[0].eval()
+    before = [model.fc1.weight.clone() for model in models]
+    train_stacked(models, tiny, ADAM, seeds=(0, 1))
+    for model, weight, fresh in zip(models, before, networks("mlp-8-6", tiny, 2), strict=True):
+        assert model.fc1.weight.equal(weight) and not model.fc2.weight.equal(fresh.fc2.weight)
+
+
+def test_measuring_in_the_middle_of_an_epoch_does_not_end_training_mode(tiny):
+    dropped = [nn.Sequential(nn.Flatten(), nn.Dropout(0.9), nn.Linear(16, 4)) for _ in range(2)]
+    often, seldom = ([copy.deepcopy(model) for model in dropped] for _ in range(2))
+    train_stacked(often, tiny, ADAM, seeds=(0, 1), evaluate_every="1it")
+    train_stacked(seldom, tiny, ADAM, seeds=(0, 1), evaluate_every=0)
+    assert all(largest_difference(a.state_dict(), b.state_dict()) == 0 for a, b in zip(often, seldom, strict=True))
+
+
+def test_arms_whose_seeds_start_at_different_steps_are_not_stacked(tiny):
+    setting = {"arms": ["Early-Bird"], "seeds": range(4), "levels": 1, "n_jobs": 1, "progress": False}
+    recipe = replace(ADAM, duration="300it")
+    alone, together = (run_experiment("mlp-8-6", tiny, recipe, stack=k, **setting) for k in (1, 4))
+    assert alone.equals(together) and together.groupby("seed")["step"].min().nunique() > 1
 
 
 def test_the_gain_is_a_ratio_of_times_and_leaves_the_model_alone(tiny):
@@ -146,6 +195,28 @@ def test_a_stacked_experiment_is_the_same_and_resumes(tiny, tmp_path):
     for path in lost:
         path.unlink()
     again = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, stack=2, **setting)
-    assert again.drop(columns="value").equals(together.drop(columns="value"))
+    assert again.equals(together), "trained in the same company, it has the same bits"
     now = {path: os.stat(path).st_mtime_ns for path in Path(tmp_path).rglob("*.safetensors")}
     assert {path for path in now if now[path] != files[path]} <= {*lost}, "only what was lost is computed again"
+
+
+@pytest.mark.parametrize(("gain", "stacked"), [(1.05, False), (1.5, True)])
+def test_auto_stacks_where_that_is_faster_and_never_what_is_trained_by_hand(
+    gain, stacked, tiny_signals, monkeypatch, tmp_path
+):
+    sizes = []
+    monkeypatch.setattr(experiments, "stacking_gain", lambda *_, **__: measured.append(1) or gain)
+    monkeypatch.setattr(_common.platformdirs, "user_cache_dir", lambda name: str(tmp_path))
+    measured = []
+    monkeypatch.setattr(experiments, "_run_stack", lambda *given: sizes.append(len(given[1])) or one_by_one(*given))
+    setting = {"arms": ["dense"], "seeds": range(3), "levels": 0, "n_jobs": 1, "progress": False, "stack": "auto"}
+    for name in ("resnet1d-4", "mlp-8-6"):  # the second is trained by hand, and never stacked
+        run_experiment(name, tiny_signals, ADAM, **setting)
+    assert sizes == ([3] if stacked else [])
+    run_experiment("resnet1d-4", tiny_signals, ADAM, **setting)
+    assert measured == [1], "measured once, so that the same call tomorrow is the same run"
+
+
+def one_by_one(run, starts, arm, level, missing):
+    for seed, start in starts.items():
+        experiments._run_level(run, start, arm, seed, level)

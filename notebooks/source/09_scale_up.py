@@ -68,7 +68,7 @@ scratch = Path(aside.name)
 EXPERIMENT = {
     "model": "mlp-100-100-100",
     "dataset": "mnist1d",
-    "recipe": replace(recipe_for("mlp-100-100-100", "mnist1d"), duration="3ep"),
+    "recipe": replace(recipe_for("mlp-100-100-100", "mnist1d"), duration="2ep"),
     "arms": ["dense", "ticket", "reinitialised"],
     "seeds": range(4),
     "levels": 5,
@@ -139,7 +139,7 @@ def kill_a_worker(folder, victim, done):
 
 folder, done = scratch / "killed", {}
 victim = next(iter(workers.values()))
-thread = threading.Thread(target=kill_a_worker, args=(folder, victim, done))
+thread = threading.Thread(target=kill_a_worker, args=(folder, victim, done), daemon=True)
 thread.start()
 with joblib.parallel_config(backend="dask"):
     survived = run_experiment(**EXPERIMENT, folder=folder)
@@ -208,7 +208,7 @@ def few(data, examples=10):
 device = default_device()
 pictures = load_dataset("fashion-mini")
 steps = Recipe("sgd", 0.05, 0.9, batch_size=128, duration="4it")
-network = build_model("resnet-20", pictures)
+network = build_model("resnet-8", pictures)
 ways = {"plain": Speed(), "channels_last": Speed(channels_last=True), "bfloat16": Speed(bfloat16=True)}
 times = {name: [] for name in ways}
 for turn in range(5):
@@ -217,7 +217,7 @@ for turn in range(5):
         if turn:  # the first one warms up
             times[name].append(took)
 medians = {name: np.median(values) for name, values in times.items()}
-print(f"resnet-20, 28 x 28 pictures, batches of 128, on {device}:")
+print(f"resnet-8, 28 x 28 pictures, batches of 128, on {device}:")
 for name, median in medians.items():
     print(f"  {name:14} {medians['plain'] / median:.2f} times as fast as plain")
 
@@ -444,6 +444,11 @@ for level in sorted(ends.query("arm == 'reinitialised'")["level"].unique()):
 # %% [markdown]
 # *Test accuracy at the end of training in points, paired over seeds, 95 % intervals; grey: the dense network. Network, data order and
 # recipe are those of each seed. The test set was looked at once per training.*
+#
+# At a fifth of the weights it is the paper's picture: the ticket is as good as the dense network, and with new values the same
+# wiring is not. But look at the sparse end, and compare with notebook 03: there, on a seventh of the pictures and with a short training, tickets
+# of a few percent of the weights were *better* than the dense network; here they are worse. Two things differ, the amount of data and the
+# length, so this does not say which of them does it. It does say that "matching at 3.6 %" belongs to a setting, not to a network.
 
 # %%
 race = full.query("split == 'validation' and metric == 'accuracy' and level in [0, 12] and step <= 20000").copy()
@@ -454,7 +459,8 @@ ax.yaxis.set_major_formatter(PercentFormatter(1))
 plt.show()
 
 # %% [markdown]
-# *The first 20,000 of the steps, at level 12 for the two sparse networks; mean and 95 % band over seeds, validation pictures.*
+# *The first 20,000 of the steps, at level 12 for the two sparse networks; mean and 95 % band over seeds, validation pictures.* Tickets
+# learn faster here, too.
 #
 # ## 8. CIFAR-10, with one line
 #
@@ -619,7 +625,7 @@ for arm in ("dense", "reinitialised"):
 # chosen on other seeds, by validation accuracy.*
 #
 # Networks from `torchvision` enter the same way, and so do data: `make_dataset` takes arrays, whether they come from NumPy, from a
-# `torchvision` data set or from your files (bytes are pixels, whole numbers of type int64 are tokens for an `nn.Embedding`).
+# `torchvision` data set or from your files (bytes are pixels; with `tokens=True` whole numbers are tokens for an `nn.Embedding`).
 
 # %%
 standard = torchvision.datasets.FakeData(
