@@ -107,7 +107,7 @@ def run_experiment(
                 for done in work(delayed(_run_levels)(run, task, ARMS) for task in tasks):
                     bar.update(done)
         tasks = [*first, *chains, *controls]
-        wanted = [(arm, seed, n) for task in tasks for arm, group, n in task for seed in group if arm in arms]
+        wanted = [(arm, seed, n) for task in tasks for seed in task[0][1] for arm, _, n in task if arm in arms]
         return pd.concat([_rows(run, *level) for level in wanted], ignore_index=True)
 
 

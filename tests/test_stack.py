@@ -184,6 +184,7 @@ def test_a_stacked_experiment_is_the_same_and_resumes(tiny, tmp_path):
     alone = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, **setting)
     together = run_experiment("mlp-8-6", tiny, recipe, folder=tmp_path, stack=2, **setting)
     keys = ["arm", "seed", "level", "step", "split", "metric"]
+    assert alone[keys].equals(together[keys]), "the same rows in the same order"
     both = alone.merge(together, on=keys, validate="one_to_one")
     assert len(both) == len(alone) == len(together) and both["density_x"].equals(both["density_y"])
     losses = both["metric"] == "loss"
