@@ -3,6 +3,7 @@
 import contextlib
 import json
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -30,6 +31,8 @@ from lthlab.sparse import PLAIN, Speed, chain_of, sparse_below, sparse_below_is
 from lthlab.tickets import count_levels
 from lthlab.training import History, evaluate, train
 
+# A worker with several threads would train several networks on one random state of PyTorch.
+_ONE_AT_A_TIME = threading.Lock()
 COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
 
 
@@ -128,7 +131,7 @@ def _stack_size(run: Run, stack: int | str) -> int:
 
 
 def _run_levels(run: Run, levels: list[tuple[str, list[int], int]], arms: dict) -> int:
-    with _one_thread(), sparse_below_is(run.sparse_below):
+    with _ONE_AT_A_TIME, _one_thread(), sparse_below_is(run.sparse_below):
         for arm, group, level in levels:
             missing = [seed for seed in group if not _finished(run.path(arm, seed, level))]
             starts = {seed: arms[arm](run, seed, level) for seed in (group if missing else [])}

@@ -1,6 +1,8 @@
 """What a GPU can do faster, on whatever device is named: LTHLAB_DEVICE=cuda make test TEST_ARGS="-k device"."""
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -147,3 +149,18 @@ def test_a_ticket_on_this_device_is_nested_and_kept(pictures, tmp_path):
     save_masks(ticket.masks, tmp_path / "masks.safetensors")
     back = load_masks(tmp_path / "masks.safetensors", model)
     assert all(back[name].equal(mask) for name, mask in ticket.masks.items())
+
+
+def test_the_benchmark_runs_on_this_device_and_keeps_no_quick_results():
+    root = Path(__file__).parent.parent
+    command = [sys.executable, str(root / "benchmarks" / "gpu.py"), "--quick", "--device", str(default_device())]
+    results = root / "benchmarks" / "gpu-results.json"
+    before = results.read_bytes() if results.exists() else b""
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-2000:]
+    rows = [line for line in run.stdout.splitlines() if line.startswith(("resnet-8", "resnet1d-4"))]
+    assert len(rows) >= 6 and all("launches_per_step" in row for row in rows)
+    for row in rows:
+        numbers = [float(word) for word in row.split() if word[0].isdigit() and word[-1].isdigit()]
+        assert min(numbers) > 0
+    assert (results.read_bytes() if results.exists() else b"") == before

@@ -20,7 +20,17 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 
-from lthlab import ARMS, Recipe, build_model, count_kept, find_ticket, initialize_, load_dataset, run_experiment
+from lthlab import (
+    ARMS,
+    Recipe,
+    build_model,
+    count_kept,
+    experiments,
+    find_ticket,
+    initialize_,
+    load_dataset,
+    run_experiment,
+)
 from lthlab._common import _digest, load_tensors
 from lthlab.arms import CHAINS, Run
 from lthlab.experiments import COLUMNS
@@ -177,6 +187,25 @@ def test_a_killed_worker_costs_only_its_level(tmp_path):
     assert 5 <= len(finished_before) < 24, "and the run was under way"
     assert {path: path.stat().st_ino for path in finished_before} == finished_before
     assert_frame_equal(table, run(n_jobs=1, **longer), check_exact=True)
+
+
+def test_threads_of_one_process_train_one_after_the_other(finished, tmp_path, monkeypatch):
+    import joblib
+
+    inside, most, train_one = [], [], experiments._run_level
+
+    def watched(*given):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.02)
+        train_one(*given)
+        inside.pop()
+
+    monkeypatch.setattr(experiments, "_run_level", watched)
+    with joblib.parallel_config(backend="threading"):  # a Dask worker with several threads is like that
+        table = run(tmp_path, n_jobs=3, rewind_to="6it")
+    assert_frame_equal(table, finished[0], check_exact=True)
+    assert len(most) == len(finished[0].query("split == 'test'")) and max(most) == 1
 
 
 def test_a_second_call_computes_nothing_and_more_seeds_reuse_the_rest(finished, monkeypatch):

@@ -1,10 +1,10 @@
 # %% [markdown]
 # # Scale up: graphics cards, clusters, CIFAR-10, your own model
 #
-# Everything so far fitted a laptop. The questions that are left do not: do tickets exist in networks that matter? In *your*
+# Everything so far fitted a laptop. Some of the questions that are left do not: do tickets exist in networks that matter? In *your*
 # network? In this last notebook the same functions leave the laptop. You will run one experiment on a cluster and kill a worker
 # in the middle of it; see what the papers' experiments cost, up to GPT-3; start the papers' CIFAR-10 recipes with one
-# line; find a ticket in a small transformer; and carry a ticket out to a program that has never heard of `lthlab`.
+# line; find a ticket in a small transformer; and carry a sparse network out to a program that has never heard of `lthlab`.
 #
 # **After this notebook you can**
 # - send `run_experiment` to a graphics card, to several, or to a cluster, and say what a crash costs;
@@ -16,7 +16,7 @@
 #
 # **You need** notebooks 03 and 04; 01 for the costs.
 #
-# **Time**: 40 minutes to read, about two minutes to run on two cores.
+# **Time**: 40 minutes to read, about three and a half minutes to run on two cores.
 
 # %%
 import logging
@@ -55,14 +55,16 @@ from lthlab import (
 
 torch.set_num_threads(1)
 plots.use_style()
+named = "LTHLAB_DEVICE" in os.environ
+os.environ.setdefault("LTHLAB_DEVICE", "cpu")  # up to section 3: processes share a processor better than one card
 aside = tempfile.TemporaryDirectory()  # for everything that this notebook writes
 scratch = Path(aside.name)
 
 # %% [markdown]
 # ## 1. One call
 #
-# This is the experiment that we will carry around: three arms, four seeds, three levels, 28 trainings in all. Here it runs
-# on your processor's cores, one training per core (`n_jobs=-1`).
+# This is the experiment that we will carry around: for each of four seeds, one dense training and three levels of two
+# arms. Here it runs on your processor's cores, one training per core (`n_jobs=-1`).
 
 # %%
 EXPERIMENT = {
@@ -98,7 +100,7 @@ print(len(finished), "files, such as", *finished[:3], sep="\n  ")
 # `joblib`, which spreads the trainings over your cores, can hand them to other machines just as well. The library that it hands
 # them to is [Dask](https://distributed.dask.org): a *scheduler* that knows what is to be done, and *workers* that do it. Start a
 # cluster of two workers on your own machine; it is a real one, with processes that talk over the network, only that the network
-# ends in your machine.
+# ends in your machine. (If the next line finds no `distributed`: `pip install distributed`, or go on at section 4.)
 
 # %%
 from distributed import Client, LocalCluster
@@ -123,7 +125,7 @@ print("the same table, bit for bit:", there.equals(here))
 #
 # Long runs on many machines fail: somebody needs the node, a disk is full, the power goes. Let us see what that costs. A
 # thread of this notebook waits until eight trainings are finished and then kills one of the two workers, as hard as
-# an operating system can (`SIGKILL`): no goodbye, no clean-up.
+# an operating system can (`SIGKILL`; on Windows `TerminateProcess`): no goodbye, no clean-up.
 #
 # > **Predict.** Will the call fail? Will the table be complete? Which of the finished trainings are lost?
 
@@ -155,27 +157,33 @@ cluster.close()
 
 # %% [markdown]
 # A killed worker costs the training that it was in the middle of. The scheduler gives its work to another worker, and the finished
-# levels are found in `folder`. This is also why `folder` must be on a disk that all workers see.
+# levels are found in `folder`.
 #
-# On a real cluster only the first lines change. For **SLURM** (`pip install dask-jobqueue`), on the login node:
+# On a real cluster only the first lines change. For **SLURM** (`pip install dask-jobqueue`):
 #
 # ```python
 # from dask_jobqueue import SLURMCluster
 # cluster = SLURMCluster(cores=8, processes=8, memory="32GB", walltime="04:00:00", queue="short")
-# cluster.adapt(maximum_jobs=10)                 # workers come and go with the work
+# cluster.scale(jobs=2)                          # two jobs of eight workers with one thread each
 # client = Client(cluster)
+# client.wait_for_workers(8)                     # as long as the queue takes
 # with joblib.parallel_config(backend="dask"):
-#     table = run_experiment("resnet-20", "cifar10", levels=12, seeds=range(10), folder="/shared/tickets")
+#     table = run_experiment("lenet-300-100", "fashion-mnist", levels=12, seeds=range(10), folder="/shared/tickets")
 # ```
 #
-# For **graphics cards**, one worker for each: `SLURMCluster(..., processes=1, job_extra_directives=["--gres=gpu:1"])`, or
-# on one machine `LocalCUDACluster()` from `dask-cuda`. For **Kubernetes** (`pip install dask-kubernetes`):
+# For **graphics cards**, one worker with one thread for each: `SLURMCluster(cores=1, processes=1, job_cpu=4, memory="16GB",
+# job_extra_directives=["--gres=gpu:1"])`, or, on one machine with Linux, `LocalCUDACluster()` (`pip install dask-cuda`). For **Kubernetes**
+# (`pip install dask-kubernetes`, and its operator in the cluster):
 #
 # ```python
 # from dask_kubernetes.operator import KubeCluster
 # cluster = KubeCluster(name="tickets", image="your/image-with-lthlab", n_workers=10)
-# client = Client(cluster)                       # and so on as above; mount the shared folder in every pod
+# client = Client(cluster)                       # and so on as above, with the shared folder mounted in every pod
 # ```
+#
+# Four things to know. `folder` must be on a disk that all workers *and the program that calls* see under the same path. All of
+# them need the same kind of device and the same PyTorch, because these are part of a run's name: with cards, start the call from a small job that
+# has one, too. `walltime` must hold at least one training. And Dask gives up on a task whose workers died four times; the same call then goes on from `folder`.
 #
 # *Only the local cluster is run by this notebook and by the tests of this project; those three are written after the documentation of
 # their libraries.*
@@ -183,8 +191,9 @@ cluster.close()
 # %% [markdown]
 # ## 4. A graphics card
 #
-# There is nothing to change: `load_dataset` puts the data on the card if there is one, and networks follow their data.
-# `LTHLAB_DEVICE=cpu` (or `cuda:1`, or `mps`) names another. What a card can do beyond that are options, because each
+# There is nothing to change: `load_dataset` puts the data on an NVIDIA card if there is one, and networks follow their data. The environment
+# variable `LTHLAB_DEVICE` names another device (`cpu`, `cuda:1`, `mps`), before the data are loaded. Several processes share one
+# card: `n_jobs=2` or 3 is enough. What a card can do beyond that are options, because each
 # changes results by rounding:
 #
 # | option | what it does | who gains |
@@ -205,6 +214,8 @@ def few(data, examples=10):
                    test=lthlab.Split(data.test.x[:examples], data.test.y[:examples]))  # fmt: skip
 
 
+if not named:
+    del os.environ["LTHLAB_DEVICE"]
 device = default_device()
 pictures = load_dataset("fashion-mini")
 steps = Recipe("sgd", 0.05, 0.9, batch_size=128, duration="4it")
@@ -254,7 +265,7 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *Measured here, one core, medians of three turns; time of one training times the number of seeds, divided by the time of all in one step.
+# *Measured here, one core or one card, medians of three turns; time of one training times the number of seeds, divided by the time of all in one step.
 # Above the dotted line stacking pays.*
 #
 # The residual network gains: it calls dozens of small operations per step. The MLP gains little or loses: `lthlab` already trains it
@@ -269,15 +280,17 @@ for stack in (1, 4):
     began = time.perf_counter()
     tables[stack] = run_experiment("resnet1d-4", signals, short, stack=stack, **setting)
     took[stack] = time.perf_counter() - began
-apart = (tables[1]["value"] - tables[4]["value"]).abs()[tables[1]["split"] == "test"]
+key = ["arm", "seed", "level"]
+one, four = (tables[stack].query("split == 'test'").set_index(key)["value"] for stack in (1, 4))
+apart = 100 * (one - four).abs()
 print(f"four seeds in one step: {took[1] / took[4]:.2f} times as fast, reading and measuring included")
 print(
-    f"test accuracies of {len(apart)} trainings differ by {100 * apart.median():.1f} points (median), at most {100 * apart.max():.1f}"
+    f"test accuracies of {len(apart)} trainings: {(apart == 0).sum()} the same, the others apart by at most {apart.max():.1f} points"
 )
 
 # %% [markdown]
-# The differences are rounding, grown by training: sums are taken in another order, and a difference in the seventh digit grows with every
-# step, the faster the higher the learning rate (0.05 here, an eighth of the usual). Both are equally right, but they are not the
+# The differences are rounding: sums are taken in another order, and a difference in the seventh digit can grow from step to step, the
+# faster the higher the learning rate (0.05 here, an eighth of the usual). Both are equally right, but they are not the
 # same bits. That is why stacking is part of what names a run's folder.
 
 # %% [markdown]
@@ -315,19 +328,19 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *Measured here, one core, the fastest of three short runs for each network.*
+# *Measured here, one core or one card, the fastest of three short runs for each network.*
 #
 # Not one number: points above the line waste time on something else than arithmetic. The rate differs from network to network, so
 # an estimate from FLOPs alone is good to a factor of a few. That is enough to know whether an experiment takes a coffee break, a
 # night or a lifetime.
 #
-# Now the papers' experiments. Rates, levels and lengths are those of the papers; each level trains the whole network once, as
-# every implementation with masks does.
+# Now the papers' experiments, and what they would be for larger networks. Lengths and rates are the papers'; how far to prune is our
+# choice; tickets only, without controls; each level trains the whole network once, as implementations with masks do.
 
 
 # %%
 def language_model(parameters, tokens):
-    """FLOPs of training a transformer: 6 for each parameter and token (Kaplan et al. 2020)."""
+    """FLOPs of training a transformer: 6 for each parameter (without embeddings) and token (Kaplan et al. 2020)."""
     return 6 * parameters * tokens
 
 
@@ -356,14 +369,14 @@ class Shape:  # what build_model needs to know of a data set
 mnist, cifar = Shape(1, 28, 28), Shape(3, 32, 32)
 rows = []
 for name, data in (("lenet-300-100", mnist), ("conv-2", cifar), ("conv-6", cifar), ("resnet-20", cifar)):
-    recipe = recipe_for(name, "cifar10")
-    total = step_flops(build_model(name, data), data.input_shape, recipe.batch_size) * lthlab.count_steps(
-        recipe.duration, 1
-    )
-    rows.append((f"{name}, IMP to 2 %, 5 seeds", total, 1 + prunings(0.02), 5))
+    recipe, model = recipe_for(name, "cifar10"), build_model(name, data)
+    levels = lthlab.count_levels(lthlab.full_masks(model), recipe, density=0.02)
+    one_step = step_flops(model, data.input_shape, recipe.batch_size)
+    rows.append((f"{name}, IMP to 2 %, 5 seeds", one_step * lthlab.count_steps(recipe.duration, 1), 1 + levels, 5))
 resnet50 = step_flops(torchvision.models.resnet50(), (3, 224, 224), 1) * 1_281_167 * 90  # ImageNet, 90 epochs
 rows.append(("ResNet-50 on ImageNet, IMP to 30 %, 3 seeds", resnet50, 1 + prunings(0.3), 3))
-rows.append(("BERT base, pre-training, IMP to 30 %", language_model(110e6, 1e6 * 256 * 512), 1 + prunings(0.3), 1))
+bert = language_model(85e6, 1e6 * 256 * (0.9 * 128 + 0.1 * 512))  # 256 sequences a step, mostly of 128 tokens
+rows.append(("BERT base, pre-training, IMP to 30 %", bert, 1 + prunings(0.3), 1))
 rows.append(("GPT-3, one training", language_model(175e9, 300e9), 1, 1))
 rows.append(("GPT-3, IMP to 10 %", language_model(175e9, 300e9), 1 + prunings(0.1), 1))
 bill = pd.DataFrame(rows, columns=["experiment", "FLOPs of one training", "trainings per seed", "seeds"])
@@ -371,7 +384,7 @@ bill["FLOPs"] = bill["FLOPs of one training"] * bill["trainings per seed"] * bil
 
 GPU = 0.4 * 989e12  # FLOP/s: 40 % of an H100's 989 TFLOP/s in bfloat16 (dense, data sheet): a well-tuned large model
 DAY = 86_400
-bill["this machine, one core (days)"] = bill["FLOPs"] / best / DAY
+bill["this machine (days)"] = bill["FLOPs"] / best / DAY
 bill["one such GPU (days)"] = bill["FLOPs"] / GPU / DAY
 power = lthlab.Assumptions(watts=700, overhead=1.1)
 bill["tonnes CO2e on GPUs"] = [power.co2e_grams(days * DAY) / 1e6 for days in bill["one such GPU (days)"]]
@@ -380,14 +393,15 @@ bill.style.format({column: "{:.2g}" for column in numbers}).hide(axis="index")
 
 # %% [markdown]
 # *Lengths: `recipe_for` (Frankle & Carbin 2019), 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences of
-# 512 tokens (Devlin et al. 2019), 300 billion tokens (Brown et al. 2020). Pruned by 20 % of what is left each time; BERT and GPT-3
-# have not been pruned this way from their first step: their rows are extrapolation. A small network
-# will not reach 40 % of a GPU; for the first four rows the GPU's days are too optimistic, perhaps by a factor of ten or a hundred.
-# CO2e: 700 W per GPU, overhead 1.1, 480 g per kWh.*
+# 128, at the end 512 tokens (Devlin et al. 2019), 300 billion tokens (Brown et al. 2020). The first four are pruned at their recipe's rates,
+# the others by 20 % of what is left each time; nobody has pruned BERT or GPT-3 this way from their first step: those rows are extrapolation. CO2e: 700 W
+# per GPU, overhead 1.1, 480 g per kWh. The GPU's days are too optimistic for small networks: those of LeNet leave less than a microsecond for a
+# step, and starting a single operation on a card takes longer than that.*
 #
 # Two things to see. First, IMP multiplies a bill by the number of levels, and for GPT-3 that is the difference between
-# very expensive and out of the question: **the search is why tickets are not used every day**. Second, the first rows are cheap. What is left to find out about the
-# hypothesis itself can mostly be found out on small networks.
+# very expensive and out of the question. **The search is one reason why tickets are not in daily use.** Hardware that gains little from scattered zeros
+# (notebook 07) is another; that large networks have no known tickets at their first values (notebook 05) is a third. Second, the first rows
+# are cheap: *how* and *why* tickets work can be studied on small networks. Whether they work the same way in large ones cannot.
 #
 # If a training cost in proportion to its density (which notebook 07 comes close to for fully connected layers), a search would be a geometric sum:
 
@@ -473,7 +487,7 @@ plt.show()
 # patience):
 #
 # ```python
-# table = run_experiment("resnet-20", "cifar10", levels=12, seeds=range(5), folder="tickets")
+# table = run_experiment("resnet-20", "cifar10", rewind_to="1000it", levels=12, seeds=range(5), folder="tickets")
 # ```
 #
 # The recipe comes along: optimiser, length, schedule, augmentation, pruning rates.
@@ -496,8 +510,9 @@ pd.DataFrame([asdict(recipe_for(name, "cifar10")) for name in names], index=name
 # %% [markdown]
 # *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I. Their resnet-20 is called Resnet-18. `warmup` counts steps.*
 #
-# Why three recipes for one network? At the usual learning rate the paper found no tickets in it, at a tenth of that or after a slow start
-# it did; rewinding (notebook 05) was the answer that made the usual rate work.
+# Why three recipes for one network? At a learning rate of 0.1 the paper found no tickets at the initial values. At 0.01, and at 0.03 with
+# a slow start of 20,000 steps, it did, though at 0.01 all networks end lower. Rewinding to an early step (notebook 05, `rewind_to` in the line above) later
+# made 0.1 work.
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8))
@@ -521,7 +536,7 @@ plt.show()
 
 # %% [markdown]
 # *Left: the learning rates. Right: what is left of the convolutions and of the fully connected layers (without the last one), by level;
-# convolutions share their few weights over all places of a picture and are pruned more gently.*
+# convolutions use each weight at every place of a picture, and the paper prunes them more gently.*
 #
 # Augmentation happens on the device, for a whole batch at once. The same seed moves the same picture in the same way at every level:
 
@@ -588,8 +603,8 @@ lthlab.list_parameters(Transformer())
 
 # %% [markdown]
 # `list_parameters` says what can be pruned and what cannot, and why. The matrices of attention can: `in_proj_weight` holds those of query, key
-# and value one above the other. The table of places cannot, because each example uses every row of it; nor can biases
-# and norms, as in all of the literature. A model can also name layers to leave alone, in an attribute: `keep_dense = ("out",)`.
+# and value one above the other. `lthlab` leaves the rest alone: an embedding is a table, not a matrix that multiplies, and biases
+# and norms are few. Most papers do the same. A model can also name layers to leave alone, in an attribute: `keep_dense = ("out",)`.
 #
 # For an experiment, give a function that builds the network. It may ignore the seed: `lthlab` sets PyTorch's generator before it calls.
 #
@@ -622,7 +637,7 @@ for arm in ("dense", "reinitialised"):
 # %% [markdown]
 # *Validation accuracy, mean and 95 % interval over three seeds; ticket and reinitialised have the same masks. Eight epochs each: none of the
 # three has reached its best, so this compares how fast they learn as well as how far they get. Learning rate and length were
-# chosen on other seeds, by validation accuracy.*
+# chosen on other seeds, by the validation accuracy of the dense network and by the time that this cell may take.*
 #
 # Networks from `torchvision` enter the same way, and so do data: `make_dataset` takes arrays, whether they come from NumPy, from a
 # `torchvision` data set or from your files (bytes are pixels; with `tokens=True` whole numbers are tokens for an `nn.Embedding`).
@@ -649,7 +664,8 @@ print(
 )
 
 # %% [markdown]
-# What stands in the way says so:
+# What stands in the way says so. (The second error is one of `initialize_` and `reinitialize`, which draw new values layer by layer; `run_experiment` takes
+# this network, because it calls your function again with another seed.)
 
 
 # %%
@@ -668,7 +684,8 @@ for attempt in (lambda: lthlab.full_masks(Recurrent(4, 3)),
 # %% [markdown]
 # ## 10. Take the ticket with you
 #
-# A masked network *is* an ordinary network with zeros in it. Save its `state_dict` and any PyTorch program can read it. If the file
+# A masked network *is* an ordinary network with zeros in it: here the trained one, ready for use. (The ticket in the strict sense, the same zeros
+# with the *first* values, is `lthlab.rewind(ticket.model, ticket.start, ticket.masks)`.) Save its `state_dict` and any PyTorch program can read it. If the file
 # should be small, or a sparse kernel will read it, take compressed rows (CSR).
 
 # %%
@@ -702,7 +719,8 @@ answer = subprocess.run([sys.executable, "-W", "ignore", "-c", program, scratch]
 print(answer.stdout + answer.stderr)
 
 # %% [markdown]
-# PyTorch's own pruning tools keep a mask beside each weight. There and back:
+# Whoever trains such a network further must set the zeros back after every step, or they fill up. PyTorch's own pruning tools keep a mask beside
+# each weight for that. There and back:
 
 # %%
 first = ticket.model.fc1
@@ -726,7 +744,7 @@ print("back:", *dict(first.named_parameters()), "- same masks:", same)
 #
 # <details><summary>Answers</summary>
 #
-# 1. Dask starts both again (a `LocalCluster` nurses its workers), and the call goes on; two trainings were lost. On a cluster
+# 1. Dask starts both again (a `LocalCluster` watches its workers and replaces them), and the call goes on; two trainings were lost. On a cluster
 #    whose workers do not come back, the call waits for new ones. Either way every finished level is in `folder`.
 # 2. Not the seeds: below three there is no interval. Levels are cheap to save when you know which densities matter
 #    (`control_levels` for the controls), steps when the effect shows early. Arms that answer no question are dearest.
@@ -740,9 +758,10 @@ print("back:", *dict(first.named_parameters()), "- same masks:", same)
 # - One call, from a laptop to a cluster; where it runs is said around it, not in it. Finished levels are files, so a crash costs
 #   only what was in flight.
 # - Tiny networks wait for Python, large ones for arithmetic. Stack the first, give the second 16 bits and a compiler, and measure.
-# - Cost is a product of five factors, and iterative pruning is one of them: the search is why tickets are not in daily use.
-# - Tickets are no property of one architecture: a transformer has them, too, here at least. Yours?
-# - A ticket is a network with zeros. It needs nobody's library.
+# - Cost is a product of five factors, and iterative pruning is one of them: for large networks the search costs more than it can save.
+# - In a small transformer, trained briefly, a quarter of the weights learnt faster than all of them, and than the same wiring with new values.
+#   Whether that survives a training to the end is open. And in your network?
+# - A trained ticket is a network with zeros. It needs nobody's library.
 #
 # **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019. J. Frankle et al., *Linear Mode Connectivity and
 # the Lottery Ticket Hypothesis*, ICML 2020. T. Chen et al., *The Lottery Ticket Hypothesis for Pre-trained BERT Networks*, NeurIPS
