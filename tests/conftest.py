@@ -20,18 +20,13 @@ torch.set_num_threads(1)
 settings.register_profile("lthlab", deadline=None, max_examples=40, derandomize=True, database=None)
 settings.load_profile("lthlab")
 
-# Test modules that one worker runs whole, the longest first: they share what is costly to start, or use both cores.
-TOGETHER = ["test_notebooks", "test_browser", "test_runs", "test_exercises"]
+# What takes longest comes first: `make test` hands each test to the first of its two workers that is free.
+FIRST = ["test_notebooks", "test_browser", "test_runs", "test_exercises"]
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """`make test` spreads the tests over two workers; without it (plain pytest) only their order changes."""
-    for item in items:
-        if item.module.__name__ in TOGETHER:
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
-    places = {name: place for place, name in enumerate(TOGETHER)}
-    items.sort(key=lambda item: places.get(item.module.__name__, len(TOGETHER)))
+    places = {name: place for place, name in enumerate(FIRST)}
+    items.sort(key=lambda item: places.get(item.module.__name__, len(FIRST)))
 
 
 def pytest_terminal_summary(terminalreporter):
