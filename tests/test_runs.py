@@ -102,6 +102,8 @@ def test_each_arm_changes_exactly_what_it_says(finished):
     kept = masks["fc1.weight"]
     fresh = starts["reinitialised"].snapshot
     assert fresh.step == 0 and not (fresh.model["fc1.weight"][kept] == values["fc1.weight"][kept]).any()
+    first = this.build(seed).get_parameter("fc1.weight")
+    assert not (fresh.model["fc1.weight"][kept] == first[kept]).any(), "new values, and not those before rewinding"
     flat = starts["signs"].snapshot.model["fc1.weight"][kept]
     assert flat.abs().unique().numel() == 1 and flat.sign().equal(values["fc1.weight"][kept].sign())
     for arm in ("learning-rate rewinding", "fine-tuning"):
