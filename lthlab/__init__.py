@@ -1,67 +1,49 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
-The rooms, in the order that data walks through them: data, models, masks, interop, pruning, recipes, batches, stack,
-sparse, compaction, optimizers, training, ensemble, tickets, stability, dynamic, run, arms, experiments, cost, plots.
-Everything a notebook needs can be imported from here.
+The rooms, in the order that data walks through them: data, batches, models, masks, files, pruning,
+recipes, steps, training, levels, folder, tickets, dynamic, arms, experiments, statistics, cost,
+stability, plots, fast, widgets. What is used most can be imported from here; all else by its room,
+`lthlab.pruning.random`, say. `plots` and `widgets` are loaded when they are first asked for.
 """
 
-from lthlab.arms import ARMS, before_training
-from lthlab.compaction import compact
-from lthlab.cost import (
-    Assumptions,
-    Flops,
-    Memory,
-    Parameters,
-    inference_flops,
-    parameters,
-    storage_bytes,
-    training_flops,
-    training_memory,
-)
-from lthlab.data import DATASETS, Dataset, Split, default_device, load_dataset, make_dataset
-from lthlab.dynamic import EarlyBird, drop_and_grow, early_bird, train_dynamic
-from lthlab.ensemble import stacking_gain, train_stacked
-from lthlab.experiments import Interval, interval, paired, run_experiment
-from lthlab.interop import csr_state, from_csr_state, from_torch_prune_, to_torch_prune_
+import importlib
+
+from lthlab import batches, cost, dynamic, fast, files, levels, models, recipes, steps
+from lthlab.arms import ARMS, arm
+from lthlab.data import Dataset, Split, load_dataset, make_dataset
+from lthlab.experiments import run_experiment
+from lthlab.files import load_masks, save_masks
+from lthlab.levels import Start
 from lthlab.masks import (
-    Masks,
     apply_masks_,
-    check_masks,
     count_kept,
     density,
     full_masks,
     layer_densities,
     list_parameters,
-    load_masks,
-    load_weights_,
-    mask_applier,
     overlap,
     prunable_weights,
-    read_metadata,
-    save_masks,
-    save_weights,
     shuffle_masks,
 )
-from lthlab.models import build_model, initialize_
-from lthlab.pruning import (
-    Batch,
-    Scores,
-    draw_batch,
-    erk_densities,
-    grasp,
-    layer_fractions,
-    magnitude,
-    obd,
-    prune,
-    prune_at_init,
-    random,
-    snip,
-    synflow,
-)
-from lthlab.recipes import Recipe, count_steps, recipe_for
-from lthlab.sparse import Speed
+from lthlab.models import build_model
+from lthlab.pruning import draw_batch, grasp, magnitude, obd, prune, prune_at_init, snip, synflow
+from lthlab.recipes import Recipe, recipe_for
 from lthlab.stability import error_barrier, interpolate, train_copies
-from lthlab.tickets import Level, Ticket, count_levels, find_ticket, level_sizes, pruning_rates, reinitialize, rewind
-from lthlab.training import History, Snapshot, evaluate, train
+from lthlab.statistics import interval, paired
+from lthlab.steps import State
+from lthlab.tickets import find_ticket, rewind
+from lthlab.training import evaluate, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+# No modules, so that `from lthlab import *` does not hide Python's `statistics`.
+__all__ = sorted(
+    name
+    for name, value in globals().items()
+    if not name.startswith("_") and not isinstance(value, type(importlib))
+)
+
+
+def __getattr__(name: str):
+    if name in ("plots", "widgets"):  # matplotlib and ipywidgets take their time
+        return importlib.import_module(f"lthlab.{name}")
+    raise AttributeError(f"module 'lthlab' has no attribute {name!r}")

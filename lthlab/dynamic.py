@@ -4,30 +4,28 @@ import copy
 import math
 import warnings
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import pandas as pd
-import torch
 from torch import nn
-from torch.nn import functional as F
 
-from lthlab._common import make_generator
+from lthlab._common import check_fraction, make_generator
 from lthlab.batches import Batches
 from lthlab.data import Dataset
-from lthlab.masks import Masks, check_masks, full_masks, overlap, prunable_weights
-from lthlab.pruning import Scores, magnitude, prune
+from lthlab.masks import Masks, full_masks, overlap
+from lthlab.pruning import Score, Scores, gradient, magnitude, prune, random
 from lthlab.recipes import Recipe, count_steps
-from lthlab.sparse import PLAIN, Speed
-from lthlab.training import History, Snapshot, train
+from lthlab.steps import State, Step
+from lthlab.training import Duration, Paused, training
 
 
 @dataclass(frozen=True)
 class EarlyBird:
-    """Masks drawn early in training, where they were drawn, and the distances that decided it (step, distance)."""
+    """Masks drawn early in training, where, and the distances that decided it (step, distance)."""
 
     masks: Masks
-    start: Snapshot
+    start: State
     distances: pd.DataFrame
     settled: bool
 
@@ -39,90 +37,79 @@ def early_bird(
     density: float,
     *,
     seed: int = 0,
-    every: str | int = "1ep",
+    every: Duration = "1ep",
     window: int = 5,
     threshold: float = 0.1,
-    speed: Speed = PLAIN,
+    step: str | Callable[..., Step] | None = None,
 ) -> EarlyBird:
-    """Train the dense network until its magnitude mask of this density no longer changes (You et al. 2020).
+    """Train the dense network until its magnitude mask of this density no longer changes.
 
-    Every `every` a mask is drawn and compared with the last `window` ones: it has settled when less than
-    `threshold` of the kept weights differ from each of them. (The paper divides by all channels, not by
-    those kept; at low densities that would always be little.) The model stays as it is; training goes
-    on with `train(model, ..., masks, start=...)`. Warns when nothing settles: the last mask is returned.
+    Every `every` a mask is drawn and compared with the last `window` ones: it has settled when less
+    than `threshold` of the kept weights differ from each of them (You et al. 2020; the paper
+    divides by all channels, not by those kept; at low densities that would always be little). The
+    model stays as it is; training goes on with `train(model, ..., masks, start=...)`. Warns when
+    nothing settles: the last mask is returned. Raises ValueError when no mask would be drawn.
     """
+    check_fraction("A density", density, above=0)
     network, recent, rows = copy.deepcopy(model), deque(maxlen=window), []
-    period, start, settled = count_steps(every, recipe.steps_per_epoch(dataset)), None, False
-    for step in range(period, recipe.steps(dataset), period):
-        part = train(network, dataset, recipe, seed=seed, start=start, until=step, snapshots=[step], evaluate_every=0,
-                     speed=speed)  # fmt: skip
-        start = part.snapshots[step]
+    period, total = count_steps(every, recipe.steps_per_epoch(dataset)), recipe.steps(dataset)
+    if not 0 < period < total:
+        raise ValueError(
+            f"Masks are drawn every 1 to {total - 1} steps of this training; got {period}."
+        )
+    stops = range(period, total, period)
+    for now in training(network, dataset, recipe, seed=seed, stops=stops, step=step):
         masks = prune(magnitude(network), full_masks(network), 1 - density, "global")
-        rows.append((step, max((1 - overlap(masks, other) for other in recent), default=math.nan)))
-        settled = len(recent) == window and rows[-1][1] < threshold
+        distance = max((1 - overlap(masks, other) for other in recent), default=math.nan)
+        rows.append((now.step, distance))
+        settled = len(recent) == window and distance < threshold
         recent.append(masks)
-        if settled:
+        if settled or now.step == stops[-1]:
+            start = now.state()
             break
-    if start is None:
-        raise ValueError(f"Masks are drawn every {period} steps, but training has only {recipe.steps(dataset)}.")
     if not settled:
-        warnings.warn(f"No mask of density {density:.1%} settled: the last differs from those before by "
-                      f"{rows[-1][1]:.0%}, more than {threshold:.0%}.", stacklevel=2)  # fmt: skip
+        warnings.warn(
+            f"No mask of density {density:.1%} settled: of {len(rows)} drawn, none differed by "
+            f"less than {threshold:.0%} from each of the {window} before it.",
+            stacklevel=2,
+        )
     return EarlyBird(masks, start, pd.DataFrame(rows, columns=["step", "distance"]), settled)
 
 
-def train_dynamic(
-    model: nn.Module,
+def move_masks(
     dataset: Dataset,
     recipe: Recipe,
-    masks: Masks,
     *,
-    grow: str = "gradient",
-    every: str | int = 100,
+    grow: Score = gradient,
+    seed: int = 0,
+    every: Duration = 100,
     fraction: float = 0.3,
     stop: float = 0.75,
-    seed: int = 0,
-    start: Snapshot | None = None,
-    snapshots: Iterable[str | int] = (),
-    evaluate_every: str | int = "1ep",
-    evaluate_at: Iterable[str | int] = (),
-    speed: Speed = PLAIN,
-) -> tuple[History, Masks]:
-    """Train `model` in place as a sparse network whose masks move; return its history and the last masks.
+) -> dict[int, Callable[[Paused], None]]:
+    """Dynamic sparse training, as what `train` does `during` its steps: masks that move.
 
-    Every `every` steps each layer drops its weights of least magnitude and grows as many new ones, at
-    0.0, where the gradient is largest (`grow` "gradient": RigL, Evci et al. 2020, algorithm 1) or by
-    chance ("random": SET, Mocanu et al. 2018, in the form of Evci et al.). The share that moves falls
-    from `fraction` to 0 on a cosine that ends at `stop` of the training. Every layer keeps its number of
-    weights. Other arguments are those of `train`.
+    Every `every` steps each layer drops its weights of least magnitude and grows as many new ones,
+    at 0.0, where the score `grow` is highest: `pruning.gradient` on the next batch (RigL, Evci et
+    al. 2020, algorithm 1) or `pruning.random` (SET, Mocanu et al. 2018, in the form of Evci et
+    al.). The share that moves falls from `fraction` to 0 on a cosine that ends at `stop` of the
+    training. Every layer keeps its number of weights. Raises ValueError for `every` of no steps.
     """
-    if grow not in ("gradient", "random"):
-        raise ValueError(f'grow is "gradient" (RigL) or "random" (SET); got {grow!r}.')
-    check_masks(model, masks)
-    per_epoch, total, first = recipe.steps_per_epoch(dataset), recipe.steps(dataset), start.step if start else 0
-    period, end = max(count_steps(every, per_epoch), 1), stop * total
-    kept, at = ({count_steps(d, per_epoch) for d in asked} for asked in (snapshots, evaluate_at))
-    histories = []
-    for until in [*(s for s in range(period, math.ceil(end), period) if s > first), total]:
-        part = [step for step in kept if first <= step <= until]
-        history = train(
-            model, dataset, recipe, masks, seed=seed, start=start, until=until, snapshots={*part, until},
-            evaluate_every=evaluate_every, evaluate_at=[step for step in at if first <= step <= until],
-            speed=speed,
-        )  # fmt: skip
-        histories.append(history)
-        if until < total:
-            scores = _growth(model, dataset, recipe, seed, until, masks, grow)
-            moved = drop_and_grow(magnitude(model), scores, masks, fraction / 2 * (1 + math.cos(math.pi * until / end)))
-            start, first = _forget(history.snapshots[until], model, masks, moved), until
-            masks = moved
-    table = pd.concat([history.table for history in histories]).drop_duplicates(["step", "split", "metric"])
-    found = {step: s for history in histories for step, s in history.snapshots.items() if step in kept}
-    return History(table.reset_index(drop=True), found, sum(history.seconds for history in histories)), masks
+    period, end = count_steps(every, recipe.steps_per_epoch(dataset)), stop * recipe.steps(dataset)
+    if period < 1:
+        raise ValueError(f"Masks move every 1 or more steps; got {every!r}.")
+    batches = Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
+
+    def move(now: Paused) -> None:
+        share = fraction / 2 * (1 + math.cos(math.pi * now.step / end))
+        chance = make_generator(seed, "growth", now.step).initial_seed()
+        growth = grow(now.model, batches(now.step), seed=chance)
+        now.masks = drop_and_grow(magnitude(now.model), growth, now.masks, share)
+
+    return dict.fromkeys(range(period, math.ceil(end), period), move)
 
 
 def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: float) -> Masks:
-    """Masks with as many weights in every layer: the smallest `fraction` go, those with the most `growth` come.
+    """Masks with as many weights in every layer: the smallest `fraction` go, most `growth` comes.
 
     What was just dropped may come back (Evci et al. 2020, section 3, "grow").
     """
@@ -135,30 +122,29 @@ def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: fl
     return moved
 
 
-def _growth(model, dataset: Dataset, recipe: Recipe, seed: int, step: int, masks: Masks, grow: str) -> Scores:
-    """How much each weight wants to grow: by its gradient on the batch that comes next, or by chance."""
-    if grow == "random":
-        generator = make_generator(seed, "growth", step)
-        return {n: torch.rand(m.shape, generator=generator).to(dataset.device) for n, m in masks.items()}
-    x, y = Batches(dataset, recipe, seed)(step)
-    network = copy.deepcopy(model).train()  # a copy: looking must not move BatchNorm's statistics
-    with torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []):
-        loss = F.cross_entropy(network(x), y)
-        weights = prunable_weights(network)
-        gradients = torch.autograd.grad(loss, [*weights.values()])
-    return {name: g.abs() for name, g in zip(weights, gradients, strict=True)}
+def erk_densities(masks: Masks, density: float) -> dict[str, float]:
+    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all.
+
+    Proportional to (the sum of the weight's dimensions) / (their product): small layers stay
+    denser (Evci et al. 2020, section 3). Layers that would be more than full are full, and the
+    others share the rest. Raises ValueError for a density outside 0..1.
+    """
+    check_fraction("A density", density)
+    ratio = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
+    full: set[str] = set()
+    while True:
+        left = density * sum(mask.numel() for mask in masks.values())
+        left -= sum(masks[name].numel() for name in full)
+        shares = sum(ratio[name] * masks[name].numel() for name in masks if name not in full)
+        scale = left / max(shares, 1e-12)
+        over = {name for name in masks if name not in full and scale * ratio[name] > 1}
+        if not over:
+            return {name: 1.0 if name in full else scale * ratio[name] for name in masks}
+        full |= over
 
 
-def _forget(snapshot: Snapshot, model: nn.Module, before: Masks, after: Masks) -> Snapshot:
-    """The snapshot without what it remembers of weights that were not there or are not any more."""
-    names = [name for name, _ in model.named_parameters()]
-    stay = {name: before[name] & after[name] for name in after}
-    state = {
-        number: {
-            key: value * stay[names[number]] if names[number] in stay and getattr(value, "ndim", 0) else value
-            for key, value in entries.items()
-        }
-        for number, entries in snapshot.optimizer["state"].items()
-    }
-    weights = {name: snapshot.model[name] * mask for name, mask in stay.items()}
-    return replace(snapshot, model=snapshot.model | weights, optimizer=snapshot.optimizer | {"state": state})
+def erk_masks(model: nn.Module, density: float, seed: int = 0) -> Masks:
+    """Random masks with the layer densities of `erk_densities`."""
+    masks = full_masks(model)
+    fractions = {name: 1 - kept for name, kept in erk_densities(masks, density).items()}
+    return prune(random(model, seed=seed), masks, fractions)

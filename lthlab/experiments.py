@@ -1,39 +1,37 @@
-"""Experiments: arms x levels x seeds as one resumable, parallel run, and evidence from its table."""
+"""Experiments: arms x levels x seeds as one resumable, parallel run."""
 
 import contextlib
-import json
+import functools
+import os
 import tempfile
 import threading
-import warnings
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
-from safetensors import SafetensorError
-from scipy import stats
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab._common import load_tensors, remembered, save_tensors, unknown_name
-from lthlab.arms import ARMS, CHAINS, Start
-from lthlab.data import Dataset
-from lthlab.ensemble import stacking_gain, train_stacked
-from lthlab.masks import density as density_of
+from lthlab._common import make_generator, unknown_name
+from lthlab.arms import ARMS, Arm
+from lthlab.data import Dataset, load_dataset
+from lthlab.folder import Folder, identity
+from lthlab.levels import Key, Setting, run_levels
 from lthlab.masks import full_masks
-from lthlab.recipes import Recipe, recipe_for
-from lthlab.run import Run, describe
-from lthlab.sparse import PLAIN, Speed, chain_of, sparse_below, sparse_below_is
-from lthlab.tickets import count_levels
-from lthlab.training import History, evaluate, train
+from lthlab.models import build_model
+from lthlab.recipes import Recipe, count_levels, recipe_for
 
-# A worker with several threads would train several networks on one random state of PyTorch.
+_COLUMNS = "dataset model arm rewind_step seed level density step epoch split metric value"
+COLUMNS = _COLUMNS.split()
+WATCH = ("rewind_to", "evaluate_every", "evaluate_at", "states", "step")
+# A worker with several threads would train several networks with one setting of PyTorch.
 _ONE_AT_A_TIME = threading.Lock()
-COLUMNS = ["dataset", "model", "arm", "rewind_step", "seed", "level", "density", "step", "split", "metric", "value"]
 
 
 def run_experiment(
@@ -46,224 +44,167 @@ def run_experiment(
     levels: int | None = None,
     density: float | None = None,
     control_levels: Iterable[int] | None = None,
-    rewind_to: str | int = 0,
-    evaluate_every: str | int = "1ep",
-    evaluate_at: Iterable[str | int] = (),
-    stack: int | str = 1,
-    speed: Speed = PLAIN,
     folder: str | Path | None = None,
+    version: str = "",
     n_jobs: int = -1,
     progress: bool = True,
+    **watch: Any,
 ) -> pd.DataFrame:
     """Run arms x levels x seeds in parallel and return one tidy table with the columns COLUMNS.
 
-    `model` is a name, or a function (dataset, seed) -> nn.Module. IMP runs for every seed, `levels`
-    times or down to `density`; arms that need no earlier level of their own run at `control_levels`
-    (default: all). Validation values are by step; test accuracy is measured once, at the end.
+    `model` is a name, or a function (dataset, seed) -> nn.Module. Arms that need their own level
+    before run at all levels, `levels` of them or down to `density`; the others at `control_levels`
+    (default: all). What an arm needs runs, too. Validation values are by step; test and training
+    accuracy are measured once, at the end. `watch`: `rewind_to`, `evaluate_every`, `evaluate_at`
+    and `step`, as in `find_ticket`.
 
-    `stack` seeds, in the order given, train in one step each (`train_stacked`); "auto": 8 of them where that was
-    measured to be at least a tenth faster, once per network and machine, on one core: with few seeds and many
-    cores leave it at 1. `speed` is for GPUs (`Speed`). Both change results by rounding and are part of the run.
-
-    Every finished level is a file in `folder`: the same call goes on where an interrupted one stopped,
-    more seeds, levels or arms reuse what is there. Arms are known by their names: give one that you
-    changed a new name or a new folder. Damaged files are named and computed again. One
+    Every finished level is a file in `folder`: the same call goes on where an interrupted one
+    stopped; more seeds, levels or arms reuse what is there. Give another `version` when code
+    changed that the run cannot see (an arm's, say). Damaged files are named and computed again. One
     thread per worker, and results do not depend on n_jobs. `joblib.parallel_config(backend="dask")`
     around the call takes it to a cluster whose workers share `folder`.
 
-    Raises ValueError for unknown arms or impossible densities, OSError when a file cannot be written.
+    Raises ValueError for unknown arms, levels, seeds or densities, OSError when a file cannot be
+    written.
     """
     if recipe is None:
         if not isinstance(model, str):
-            raise ValueError("A network of your own needs a recipe: run_experiment(..., recipe=Recipe(...)).")
+            advice = "run_experiment(..., recipe=Recipe(...))"
+            raise ValueError(f"A network of your own needs a recipe: {advice}.")
         recipe = recipe_for(model, dataset)
-    arms = list(arms)
-    for arm in arms:
-        if arm not in ARMS:
-            raise unknown_name("arm", arm, [*ARMS], "To add one, put a function into lthlab.arms.ARMS.")
-    with contextlib.ExitStack() as temporary:
-        folder = Path(folder or temporary.enter_context(tempfile.TemporaryDirectory()))
-        with _one_thread():
-            below = sparse_below()  # measured here, for all workers
-        run = Run(model, dataset, recipe, rewind_to, evaluate_every, tuple(evaluate_at), folder, below, speed)
-        run = replace(run, stack=_stack_size(run, stack))
-        last = count_levels(full_masks(run.build(0)), recipe, levels, density)
-        controlled = range(1, last + 1) if control_levels is None else sorted(control_levels)
-        if any(not 1 <= level <= last for level in controlled):
-            raise ValueError(f"Controls run at levels 1 to {last}; got {list(controlled)}.")
-        seeds = list(seeds)
-        groups = [seeds[n : n + run.stack] for n in range(0, len(seeds), run.stack)]
-        first = [[("dense", group, 0), *(("ticket", group, n) for n in range(1, last + 1))] for group in groups]
-        chains = [
-            [(arm, group, n) for n in range(1, last + 1)] for arm in arms if arm in CHAINS[1:] for group in groups
-        ]
-        controls = [
-            [(arm, group, n)] for arm in arms if arm not in ("dense", *CHAINS) for n in controlled for group in groups
-        ]
-        needed = {getattr(ARMS[arm], "needs", "ticket") for arm in arms}
-        if "ticket" not in needed:
-            first = [[("dense", group, 0)] for group in groups] if "dense" in needed else []
-        total = sum(len(group) for task in [*first, *chains, *controls] for _, group, _ in task)
-        with tqdm(total=total, desc="trainings", disable=not progress, leave=False) as bar:
-            for tasks in (first, chains + controls):  # the second need the first
-                work = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
-                for done in work(delayed(_run_levels)(run, task, ARMS) for task in tasks):
-                    bar.update(done)
-        tasks = [*first, *chains, *controls]
-        wanted = [(arm, seed, n) for task in tasks for seed in task[0][1] for arm, _, n in task if arm in arms]
-        return pd.concat([_rows(run, *level) for level in wanted], ignore_index=True)
-
-
-def _stack_size(run: Run, stack: int | str) -> int:
-    if stack == "auto":
-        model = run.build(0)
-        if chain_of(model) and run.data.device.type == "cpu":
-            return 1  # by hand, and over kept weights alone, is faster than any stack
-        with _one_thread():
-            what = f"{describe(model)} in batches of {run.recipe.batch_size} on {run.data.device.type}, {run.speed}"
-            gain = remembered(
-                "stacking_gain.json", what, lambda: stacking_gain(model, run.data, run.recipe, 8, speed=run.speed)
-            )
-        return 8 if gain > 1.1 else 1
-    if not isinstance(stack, int) or stack < 1:
-        raise ValueError(f'stack is the number of seeds that train in one step, 1 or more, or "auto"; got {stack!r}.')
-    return stack
-
-
-def _run_levels(run: Run, levels: list[tuple[str, list[int], int]], arms: dict) -> int:
-    with _ONE_AT_A_TIME, _one_thread(), sparse_below_is(run.sparse_below):
-        for arm, group, level in levels:
-            missing = [seed for seed in group if not _finished(run.path(arm, seed, level))]
-            starts = {seed: arms[arm](run, seed, level) for seed in (group if missing else [])}
-            if len(starts) > 1 and _stackable([*starts.values()]):
-                _run_stack(run, starts, arm, level, missing)
-            else:
-                for seed in missing:
-                    _run_level(run, starts[seed], arm, seed, level)
-    return sum(len(group) for _, group, _ in levels)
-
-
-def _stackable(starts: list[Start]) -> bool:
-    """Whether they train by the same loop, with the same recipe, from the same step."""
-    ways = {(start.train, start.snapshot.step, repr(start.recipe)) for start in starts}
-    return len(ways) == 1 and starts[0].train is train
+    arms, seeds = list(dict.fromkeys(arms)), list(seeds)
+    _check(arms, seeds)
+    seeds = [int(seed) for seed in seeds]  # NumPy's whole numbers, too
+    setting = _setting(model, dataset, recipe, watch)
+    last = count_levels(full_masks(setting.build(0)), recipe, levels, density)
+    controls = range(1, last + 1) if control_levels is None else sorted(set(control_levels))
+    if controls == [] or any(level not in range(1, last + 1) for level in controls):
+        raise ValueError(f"Controls run at levels 1 to {last}; got {list(controls)}.")
+    numbers = {name: range(1, last + 1) if arm.chain else controls for name, arm in ARMS.items()}
+    numbers["dense"] = [0]
+    keys = [(arm, seed, number) for arm in arms for seed in seeds for number in numbers[arm]]
+    if not keys:
+        raise ValueError("Nothing to run: these arms have levels above 0; say levels=5, or so.")
+    waves = _plan(arms, seeds, numbers)
+    trainings = sum(len(task[-1]) for tasks in waves for task in tasks)
+    with contextlib.ExitStack() as stack:
+        root = folder or stack.enter_context(tempfile.TemporaryDirectory())
+        finished = Folder(Path(root) / f"experiment-{identity(setting, version)}")
+        watch = {name: getattr(setting, name) for name in WATCH}
+        source = model, dataset, recipe, watch  # not the data: each worker loads them once
+        work = delayed(partial(_work, source, finished, (os.getpid(), *_numbers())))
+        bar = tqdm(total=trainings, desc="trainings", disable=not progress, leave=False)
+        for tasks in waves:
+            parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered")
+            for done in parallel(work(*task) for task in tasks):
+                bar.update(done)
+        bar.close()
+        name = model if isinstance(model, str) else getattr(model, "__name__", "network")
+        known = {"dataset": setting.data.name, "model": name, "rewind_step": setting.rewind_to}
+        return pd.concat([_rows(finished, key, known) for key in keys], ignore_index=True)
 
 
 @contextlib.contextmanager
-def _one_thread():
-    """The same bits for every n_jobs, and no two workers that fight for a core."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def _like_parent(process: int, dtype: torch.dtype, precision: str) -> Iterator[None]:
+    """One thread, for the same bits with every n_jobs; the parent's numbers and precision."""
+    _end_with(process)
+    before = torch.get_num_threads(), *_numbers()
     try:
+        _set(1, dtype, precision)
         yield
     finally:
-        torch.set_num_threads(threads)
+        _set(*before)
 
 
-def _run_level(run: Run, start: Start, arm: str, seed: int, level: int) -> None:
-    model = run.build(seed)
-    history = start.train(model, run.data, start.recipe or run.recipe, start.masks, seed=seed, start=start.snapshot,
-                          **_options(run, arm))  # fmt: skip
-    _keep_level(run, start, arm, seed, level, model, history)
+def _numbers() -> tuple[torch.dtype, str]:
+    return torch.get_default_dtype(), torch.get_float32_matmul_precision()
 
 
-def _run_stack(run: Run, starts: dict[int, Start], arm: str, level: int, missing: list[int]) -> None:
-    """Train the whole group, also where only some are missing: alone, these would be rounded in another way."""
-    models, first = {seed: run.build(seed) for seed in starts}, next(iter(starts.values()))
-    histories = train_stacked(
-        [*models.values()], run.data, first.recipe or run.recipe, [start.masks for start in starts.values()],
-        seeds=[*starts], starts=[start.snapshot for start in starts.values()], **_options(run, arm),
-    )  # fmt: skip
-    for seed, history in zip(starts, histories, strict=True):
-        if seed in missing:
-            _keep_level(run, starts[seed], arm, seed, level, models[seed], history)
+def _set(threads: int, dtype: torch.dtype, precision: str) -> None:
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(dtype)
+    torch.set_float32_matmul_precision(precision)
 
 
-def _options(run: Run, arm: str) -> dict[str, Any]:
-    keep = [run.rewind_step] if arm == "dense" else []
-    options = {"snapshots": keep, "evaluate_every": run.evaluate_every, "evaluate_at": run.evaluate_at}
-    return options if run.speed == PLAIN else options | {"speed": run.speed}
+@functools.cache
+def _end_with(parent: int) -> None:
+    """End this worker when its parent is gone, also in the middle of a training."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.getppid() == parent:
+        threading.Thread(target=watch, daemon=True).start()
 
 
-def _keep_level(run: Run, start: Start, arm: str, seed: int, level: int, model: nn.Module, history: History) -> None:
-    rows = history.table[["step", "split", "metric", "value"]].to_numpy().tolist()
-    rows.append([rows[-1][0], "test", "accuracy", evaluate(model, run.data.test)["accuracy"]])
-    metadata, tensors = {"rows": json.dumps(rows), "density": repr(density_of(start.masks))}, {}
-    if arm in ("dense", *CHAINS):
-        tensors |= {f"mask/{name}": mask for name, mask in start.masks.items()}
-        tensors |= {f"trained/{name}": value for name, value in model.state_dict().items()}
-    for snapshot in history.snapshots.values():
-        tensors |= {f"start/{name}": value for name, value in snapshot.model.items()}
-        for number, state in snapshot.optimizer["state"].items():
-            tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items() if value is not None}
-        metadata["optimizer"] = json.dumps(snapshot.optimizer["param_groups"])
-    path = run.path(arm, seed, level)
-    try:
-        save_tensors(tensors, path, "level", metadata)
-    except (OSError, SafetensorError) as error:
-        raise OSError(
-            f"Could not write {path}: {error}. Finished levels are kept: make room and run the same call again."
-        ) from None
+def _check(arms: list[str], seeds: list[int]) -> None:
+    for arm in arms:
+        if arm not in ARMS:
+            raise unknown_name("arm", arm, ARMS, "To add one: @lthlab.arm(...).")
+    for seed in seeds:
+        make_generator(seed, "seed")  # raises for anything but a whole number
+    if not arms or not seeds or len(set(seeds)) < len(seeds):
+        came = f"arms {arms}, seeds {seeds}"
+        raise ValueError(f"A run takes one arm or more, and different seeds; got {came}.")
 
 
-def _finished(path: Path) -> bool:
-    if not path.exists():
-        return False
-    try:
-        load_tensors(path, "level")
-        return True
-    except ValueError as error:
-        warnings.warn(f"{error} It is computed again.", stacklevel=2)
-        return False
+def _plan(
+    arms: list[str], seeds: list[int], numbers: dict[str, Iterable[int]]
+) -> list[list[tuple]]:
+    """Tasks for the arms and all that they need, in waves that need only those before.
 
-
-def _rows(run: Run, arm: str, seed: int, level: int) -> pd.DataFrame:
-    metadata = run.read(arm, seed, level)[1]
-    table = pd.DataFrame(json.loads(metadata["rows"]), columns=["step", "split", "metric", "value"])
-    table = table.assign(dataset=run.data.name, model=run.model_name, arm=arm, rewind_step=run.rewind_step,
-                         seed=seed, level=level, density=float(metadata["density"]))  # fmt: skip
-    return table[COLUMNS]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean with its 95 % Student-t interval over `n` replicates."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-    def points(self, digits: int = 1) -> str:
-        """The interval of an accuracy, in percentage points: '+1.2 [+0.4, +2.0], n = 5'."""
-        mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
-        return f"{mean:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}], n = {self.n}"
-
-    def percent(self, digits: int = 1) -> str:
-        """The interval of an accuracy as percentages: '85.1 % [84.6, 85.6], n = 5'."""
-        mean, low, high = (100 * value for value in (self.mean, self.low, self.high))
-        return f"{mean:.{digits}f} % [{low:.{digits}f}, {high:.{digits}f}], n = {self.n}"
-
-
-def interval(values) -> Interval:
-    """Mean and 95 % t-interval of independent replicates; ValueError for fewer than three."""
-    values = np.asarray(values, dtype=float)
-    if len(values) < 3 or not np.isfinite(values).all():
-        raise ValueError(f"An interval needs at least three finite replicates; got {values.tolist()}.")
-    mean, half = values.mean(), stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return Interval(float(mean), float(mean - half), float(mean + half), len(values))
-
-
-def paired(table: pd.DataFrame, arm: Any, against: Any, by: str = "arm") -> Interval:
-    """The difference `arm` minus `against`, seed by seed, with its interval over seeds.
-
-    `table` has one row per arm and seed with columns `by`, seed and value. Pairing takes out what two
-    arms of one seed share. Raises ValueError when a seed is missing from one arm or occurs twice.
+    A task is what one worker does at a time: a level, or all levels of an arm that needs its own.
     """
-    rows = table[table[by].isin([arm, against])]
-    if rows.duplicated([by, "seed"]).any():
-        raise ValueError(f"Several rows for one {by} and seed: choose one metric, split, step and level first.")
-    wide = rows.pivot(index="seed", columns=by, values="value")
-    if not {arm, against} <= set(wide.columns) or wide[[arm, against]].isna().any(axis=None):
-        raise ValueError(f"{arm!r} and {against!r} need the same seeds; got {wide.notna().sum().to_dict()} replicates.")
-    return interval(wide[arm] - wide[against])
+    graph, todo = {}, list(arms)
+    while todo:
+        name = todo.pop()
+        graph[name] = ARMS[name].needs
+        todo += [need for need in graph[name] if need not in graph]
+    waves, sorter = [], TopologicalSorter(graph)
+    sorter.prepare()
+    while sorter.is_active():
+        ready, tasks = sorter.get_ready(), []
+        for name in sorted(ready, key=list(ARMS).index):
+            arm, own = ARMS[name], list(numbers[name])
+            groups = [own] if arm.chain else [[level] for level in own]
+            tasks += [(name, arm, seed, group) for seed in seeds for group in groups]
+        waves.append(tasks)
+        sorter.done(*ready)
+    return waves
+
+
+def _work(
+    source: tuple,
+    finished: Folder,
+    parent: tuple[int, torch.dtype, str],
+    name: str,
+    arm: Arm,
+    seed: int,
+    numbers: list[int],
+) -> int:
+    with _ONE_AT_A_TIME, _like_parent(*parent):
+        setting = _setting(*source)
+        return sum(1 for _ in run_levels(setting, name, arm, seed, numbers, finished))
+
+
+def _setting(
+    model: str | Callable[[Dataset, int], nn.Module],
+    dataset: str | Dataset,
+    recipe: Recipe,
+    watch: dict[str, Any],
+) -> Setting:
+    data = _load(dataset) if isinstance(dataset, str) else dataset
+    return Setting(partial(build_model, model, data), data, recipe, test=True, **watch)
+
+
+@functools.lru_cache(maxsize=2)
+def _load(name: str) -> Dataset:
+    return load_dataset(name)
+
+
+def _rows(finished: Folder, key: Key, known: dict[str, Any]) -> pd.DataFrame:
+    level = finished[key]
+    own = {"arm": key[0], "seed": key[1], "level": key[2], "density": level.density}
+    return level.history.table.assign(**known, **own)[COLUMNS]

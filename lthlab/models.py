@@ -1,81 +1,69 @@
 """The networks of the papers as plain modules, with the papers' sizes and initialisation."""
 
-import copy
-import re
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab._common import make_generator, unknown_name
+from lthlab._common import make_generator, own_noise, unknown_name
 from lthlab.data import Dataset
 
-KNOWN = ["lenet-300-100", "mlp-H1-H2-...", "conv-2", "conv-4", "conv-6", "resnet-20", "resnet1d-WIDTH"]
+KNOWN = (
+    "lenet-300-100",
+    "mlp-H1-H2-...",
+    "conv-2",
+    "conv-4",
+    "conv-6",
+    "resnet-20",
+    "resnet1d-WIDTH",
+)
 
 
-def build_model(name: str, dataset: Dataset, seed: int = 0) -> nn.Module:
+def build_model(
+    name: str | Callable[[Dataset, int], nn.Module], dataset: Dataset, seed: int = 0
+) -> nn.Module:
     """Build a network for the inputs and classes of `dataset`, on its device.
 
-    `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`: Frankle & Carbin
-    2019, Figure 2, Glorot normal. `resnet-20`: He et al. 2016, section 4.2, He normal. `mlp-100-100`:
-    any fully connected network, named by its hidden sizes. `resnet1d-4`: three residual blocks of
-    width 4, 8 and 16 for mnist1d. The seed fixes the initial values and touches no other randomness.
+    `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`: Frankle &
+    Carbin 2019, Figure 2, Glorot normal. `resnet-20`: He et al. 2016, section 4.2, He normal.
+    `mlp-100-100`: any fully connected network, named by its hidden sizes. `resnet1d-4`: three
+    residual blocks of width 4, 8 and 16 for mnist1d. A function (dataset, seed) -> nn.Module builds
+    a network of your own. The seed fixes all initial values, also those that a function draws from
+    torch's global generator, which is left as it was.
 
-    Raises ValueError for an unknown name or inputs of the wrong shape.
+    To redraw a network, build it again with another seed. Raises ValueError for an unknown name or
+    inputs of the wrong shape.
     """
-    with torch.random.fork_rng(devices=[]):  # layers draw from the global generator as they are made
-        model = _make(name, dataset.input_shape, len(dataset.classes))
-    return initialize_(model, seed).to(dataset.device)
+    with own_noise(dataset.device, make_generator(seed, "initialisation").initial_seed()):
+        if callable(name):
+            model = name(dataset, seed)
+        else:
+            model = _make(name, dataset.input_shape, len(dataset.classes))
+    return model.to(dataset.device)
 
 
 def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
-    if mlp := re.fullmatch(r"(?:mlp|lenet(?=-\d+-))((?:-[1-9]\d*)+)", name):
-        features = torch.Size(shape).numel()
-        return MLP(features, [int(size) for size in mlp[1][1:].split("-")], classes)
+    kind, *parts = str(name).split("-")
+    sizes = [int(part) for part in parts if part.isdecimal() and not part.startswith("0")]
+    if not sizes or len(sizes) != len(parts):
+        raise unknown_name("network", name, KNOWN)
+    if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
+        return MLP(torch.Size(shape).numel(), sizes, classes)
     if name in ("conv-2", "conv-4", "conv-6"):
-        return ConvNet(_images(name, shape, 8), int(name[-1]) // 2, classes)
-    if resnet := re.fullmatch(r"resnet-([1-9]\d*)", name):
-        depth = int(resnet[1])
-        if depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"{name}: the depth of these networks is 6n + 2, as in resnet-20; got {depth}.")
-        return ResNet(_images(name, shape, 4)[0], (depth - 2) // 6, 16, classes, conv=nn.Conv2d)
-    if resnet1d := re.fullmatch(r"resnet1d-([1-9]\d*)", name):
+        return ConvNet(_images(name, shape, 8), sizes[0] // 2, classes)
+    if kind == "resnet" and len(sizes) == 1:
+        blocks, rest = divmod(sizes[0] - 2, 6)
+        if blocks < 1 or rest:
+            raise ValueError(f"{name}: the depth is 6n + 2, as in resnet-20; got {sizes[0]}.")
+        return ResNet(_images(name, shape, 4)[0], blocks, 16, classes, conv=nn.Conv2d)
+    if kind == "resnet1d" and len(sizes) == 1:
         if len(shape) != 2:
-            raise ValueError(f"{name} takes signals of shape (channels, samples), as in mnist1d; got {shape}.")
-        return ResNet(shape[0], 1, int(resnet1d[1]), classes, conv=nn.Conv1d)
+            expected = "signals of shape (channels, samples), as in mnist1d"
+            raise ValueError(f"{name} takes {expected}; got {shape}.")
+        return ResNet(shape[0], 1, sizes[0], classes, conv=nn.Conv1d)
     raise unknown_name("network", name, KNOWN)
-
-
-def initialize_(model: nn.Module, seed: int) -> nn.Module:
-    """Draw new initial values for every parameter, in place; works on any nn.Module.
-
-    Every module with `reset_parameters` (PyTorch's convention) draws its own, children first. Values
-    are drawn on the CPU, so every device gets the same. The global random state is left as it was.
-    Raises TypeError for parameters that no `reset_parameters` covers.
-    """
-    on_cpu = all(p.device.type == "cpu" for p in model.parameters())
-    drawn = model if on_cpu else copy.deepcopy(model).cpu()  # every device has a generator of its own
-    with torch.random.fork_rng(devices=[]):
-        torch.set_rng_state(make_generator(seed, "initialisation").get_state())
-        _reset(drawn)
-    if not on_cpu:
-        model.load_state_dict(drawn.state_dict())
-    return model
-
-
-def _reset(module: nn.Module) -> None:
-    for child in module.children():  # first: a module's own reset_parameters may know better
-        _reset(child)
-    if hasattr(module, "reset_parameters"):
-        module.reset_parameters()
-    elif isinstance(module, nn.MultiheadAttention):  # the one layer of PyTorch that hides it
-        module._reset_parameters()
-    elif own := [name for name, _ in module.named_parameters(recurse=False)]:
-        raise TypeError(
-            f"{type(module).__name__} holds parameters ({', '.join(own)}) but has no reset_parameters() "
-            f"to draw new values for them. Give the class one."
-        )
 
 
 class MLP(nn.Sequential):
@@ -88,13 +76,11 @@ class MLP(nn.Sequential):
             size = width
         layers["out"] = nn.Linear(size, classes)
         super().__init__(layers)
-
-    def reset_parameters(self) -> None:
         _glorot_normal_(self)
 
 
 class ConvNet(nn.Sequential):
-    """Conv-2, -4, -6: pairs of 3x3 convolutions (64, 128, 256 channels), each pooled; then 256, 256, out."""
+    """Conv-2, -4, -6: pairs of 3x3 convolutions (64, 128, 256 channels), pooled; 256, 256, out."""
 
     def __init__(self, shape: tuple[int, int, int], pairs: int, classes: int):
         channels, height, width = shape
@@ -108,46 +94,46 @@ class ConvNet(nn.Sequential):
         layers["flatten"] = nn.Flatten()
         size = channels * (height >> pairs) * (width >> pairs)
         for number, (before, after) in enumerate(((size, 256), (256, 256)), 1):
-            layers[f"fc{number}"], layers[f"fc_relu{number}"] = nn.Linear(before, after), nn.ReLU()
+            layers[f"fc{number}"] = nn.Linear(before, after)
+            layers[f"fc_relu{number}"] = nn.ReLU()
         layers["out"] = nn.Linear(256, classes)
         super().__init__(layers)
-
-    def reset_parameters(self) -> None:
         _glorot_normal_(self)
 
 
 class ResNet(nn.Module):
-    """Residual network for small inputs: three stages of `blocks` blocks, each half as long and twice as wide."""
+    """Residual network for small inputs: three stages, each half as long and twice as wide."""
 
     keep_dense = ("out", "shortcut")  # never pruned: see masks.prunable_weights
 
-    def __init__(self, channels: int, blocks: int, width: int, classes: int, conv: type[nn.Conv1d] | type[nn.Conv2d]):
+    def __init__(
+        self,
+        channels: int,
+        blocks: int,
+        width: int,
+        classes: int,
+        conv: type[nn.Conv1d] | type[nn.Conv2d],
+    ):
         super().__init__()
         norm = nn.BatchNorm2d if conv is nn.Conv2d else nn.BatchNorm1d
         self.conv = conv(channels, width, 3, padding=1, bias=False)
         self.norm = norm(width)
-        widths = [width << stage for stage in range(3) for _ in range(blocks)]
-        self.blocks = nn.Sequential(
-            *(Block(before, after, conv, norm) for before, after in zip([width, *widths[:-1]], widths, strict=True))
-        )
+        widths = [width, *(width << stage for stage in range(3) for _ in range(blocks))]
+        pairs = zip(widths, widths[1:], strict=False)
+        self.blocks = nn.Sequential(*(Block(*pair, conv, norm) for pair in pairs))
         self.out = nn.Linear(widths[-1], classes)
+        for module in self.modules():
+            if isinstance(module, conv | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
+        nn.init.zeros_(self.out.bias)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(F.relu(self.norm(self.conv(x))))
         return self.out(x.flatten(2).mean(2))
 
-    def reset_parameters(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(module.weight, mode="fan_in", nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                module.reset_parameters()
-
 
 class Block(nn.Module):
-    """conv - norm - relu - conv - norm, plus the input (through a 1x1 convolution where the shape changes)."""
+    """conv, norm, relu, conv, norm, plus the input (a 1x1 convolution where the shape changes)."""
 
     def __init__(self, before: int, after: int, conv, norm):
         super().__init__()
@@ -158,10 +144,10 @@ class Block(nn.Module):
         self.norm2 = norm(after)
         self.shortcut = nn.Identity()
         if stride == 2:
-            shortcut = {"conv": conv(before, after, 1, stride=2, bias=False), "norm": norm(after)}
-            self.shortcut = nn.Sequential(OrderedDict(shortcut))
+            narrow = conv(before, after, 1, stride=2, bias=False)
+            self.shortcut = nn.Sequential(OrderedDict(conv=narrow, norm=norm(after)))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
         return F.relu(residual + self.shortcut(x))
 
@@ -176,6 +162,7 @@ def _glorot_normal_(model: nn.Module) -> None:
 def _images(name: str, shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:
     if len(shape) != 3 or min(shape[1:]) < smallest:
         raise ValueError(
-            f"{name} takes images of shape (channels, height, width), at least {smallest} pixels each way; got {shape}."
+            f"{name} takes images of shape (channels, height, width), at least {smallest} pixels "
+            f"each way; got {shape}."
         )
     return shape

@@ -1,230 +1,286 @@
-"""Pruning in two steps: a score for every weight, then a mask that drops the lowest scores."""
+"""Pruning in two steps: a score for every weight, then a mask that drops the lowest scores.
 
-import contextlib
+Every score has one signature, `score(model, batch, *, seed)`, and leaves the model as it was; what
+it does not need (data, chance) it does not look at. Any function of that kind is a score.
+"""
+
 import copy
 import warnings
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lthlab._common import evaluation_mode, make_generator
+from lthlab._common import check_fraction, evaluation_mode, make_generator, own_noise
 from lthlab.data import Split
 from lthlab.masks import Masks, apply_masks_, count_kept, full_masks, prunable_weights
 
-Scores = dict[str, torch.Tensor]
-Batch = tuple[torch.Tensor, torch.Tensor]
+Scores = dict[str, Tensor]
+Batch = tuple[Tensor, Tensor]
+Score = Callable[..., Scores]
+
+SCOPES = ("global", "layer", "row", "2:4")
 
 
-def magnitude(model: nn.Module, batch: Batch | None = None) -> Scores:
-    """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019); looks at no data."""
+def magnitude(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Scores:
+    """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019)."""
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 
 
-def random(model: nn.Module, seed: int = 0) -> Scores:
-    """Score each weight by chance; the same seed gives the same scores, hence nested masks over levels."""
+def random(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Scores:
+    """Score each weight by chance; the same seed gives the same scores, hence nested masks."""
     generator = make_generator(seed, "random scores")
-    weights = prunable_weights(model).items()
-    return {name: torch.rand(weight.shape, generator=generator).to(weight.device) for name, weight in weights}
+    return {
+        name: torch.rand(weight.shape, generator=generator).to(weight.device)
+        for name, weight in prunable_weights(model).items()
+    }
 
 
-def obd(model: nn.Module, split: Split, samples: int = 128, seed: int = 0) -> Scores:
-    """Score each weight by the loss that Optimal Brain Damage predicts from deleting it: h_ii w_i^2 / 2.
+@torch.no_grad()
+def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+    """Score each weight by the loss that Optimal Brain Damage predicts without it: h_ii w_i^2 / 2.
 
     h_ii is the diagonal of the Hessian of the mean cross-entropy in its Gauss-Newton form, which
     leaves out second derivatives of the network (LeCun, Denker & Solla 1989, equations 5 and 9):
-    the mean over `samples` examples of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c.
-    The model is scored in evaluation mode and left as it was.
+    the mean over the batch of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c. Labels are
+    not looked at. The model is scored in evaluation mode.
     """
-    x, _ = draw_batch(split, samples, seed)
+    x, _ = batch
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
 
-    def log_probability(weights, x, label):
-        logits = torch.func.functional_call(model, weights, (x[None],))
-        return logits.log_softmax(1)[0, label]
+    def log_probability(weights: Scores, x: Tensor, label: int) -> Tensor:
+        return functional_call(model, weights, (x[None],)).log_softmax(1)[0, label]
 
-    gradients = torch.func.vmap(torch.func.grad(log_probability), in_dims=(None, 0, None))
-    curvature = {name: torch.zeros_like(w) for name, w in weights.items()}
-    with torch.no_grad(), evaluation_mode(model):
+    gradients = vmap(grad(log_probability), in_dims=(None, 0, None))
+    curvature = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    with evaluation_mode(model):
         for part in x.split(32):  # one gradient per example: 32 networks' worth of memory at a time
-            probabilities = model(part).softmax(1)
-            for label in range(probabilities.shape[1]):
+            for label, p in enumerate(model(part).softmax(1).T):
                 for name, gradient in gradients(weights, part, label).items():
-                    weighted = torch.einsum("n,n...->...", probabilities[:, label], gradient.square_())
-                    curvature[name] += weighted / len(x)
+                    curvature[name] += torch.einsum("n,n...->...", p, gradient.square_()) / len(x)
     return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
 
 
-def snip(model: nn.Module, batch: Batch) -> Scores:
-    """Score each weight by how fast the loss changes with its connection: |w dL/dw| (Lee et al. 2019, section 4.1)."""
-    network, weights = _copy_to_score(model)
-    gradients = _gradients(network, weights, batch)
-    return {name: (w * g).detach().abs() for (name, w), g in zip(weights.items(), gradients, strict=True)}
+def gradient(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+    """Score each weight, kept or pruned, by |dL/dw|: where RigL grows (Evci et al. 2020)."""
+    weights, loss = _loss_of_copy(model, batch, seed)
+    gradients = torch.autograd.grad(loss, [*weights.values()])
+    return {name: g.abs() for name, g in zip(weights, gradients, strict=True)}
 
 
-def grasp(model: nn.Module, batch: Batch, temperature: float = 200.0) -> Scores:
-    """Score each weight by how much of the gradient's norm goes with it: w (Hg) (Wang et al. 2020, equation 8).
+def snip(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+    """Score each weight by |w dL/dw|, its effect on the loss (Lee et al. 2019, section 4.1)."""
+    scores = gradient(model, batch, seed=seed)
+    return {name: size * scores[name] for name, size in magnitude(model).items()}
 
-    g is the gradient and H the Hessian of the loss of logits / `temperature` (200 in the authors' code).
-    Low scores are weights whose removal makes the gradient larger, so scores may be negative.
+
+def grasp(model: nn.Module, batch: Batch, *, seed: int = 0, temperature: float = 200.0) -> Scores:
+    """Score each weight by how much of the gradient's norm goes with it: w (Hg).
+
+    g is the gradient and H the Hessian of the loss of logits / `temperature` (200 in the authors'
+    code). Low scores are weights whose removal makes the gradient larger, so scores may be
+    negative (Wang et al. 2020, equation 8).
     """
-    network, weights = _copy_to_score(model)
-    gradients = _gradients(network, weights, batch, temperature, create_graph=True)
+    with sdpa_kernel(SDPBackend.MATH):  # attention's fast kernels have no second derivatives
+        weights, loss = _loss_of_copy(model, batch, seed, temperature)
+    gradients = torch.autograd.grad(loss, [*weights.values()], create_graph=True)
     half_norm = sum(g.square().sum() for g in gradients) / 2  # its derivative by w is Hg
-    products = torch.autograd.grad(half_norm, [*weights.values()])
-    return {name: (w * h).detach() for (name, w), h in zip(weights.items(), products, strict=True)}
+    return _times_derivative(weights, half_norm)
 
 
-def synflow(model: nn.Module, batch: Batch) -> Scores:
+def synflow(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by the synaptic flow through it (Tanaka et al. 2020, section 6).
 
-    w dR/dw, where R sums the outputs for an input of ones after all parameters became their absolute
-    values. No data are looked at: of `batch` only the shape counts. In double precision, because in
-    deep networks the products of many weights overflow.
+    w dR/dw, where R sums the outputs for an input of ones after all parameters became their
+    absolute values. No data are looked at: of `batch` only the shape counts. On the CPU and in
+    double precision, because in deep networks the products of many weights overflow; the scores
+    come back in the model's own precision, all divided by one number where they would not fit.
+    Raises ValueError for tokens.
     """
-    if not batch[0].is_floating_point():
-        raise ValueError("SynFlow sends ones through the network in place of data; tokens cannot be ones. "
-                         "Score the layers behind the embedding, or take SNIP, GraSP or magnitude.")  # fmt: skip
-    network, weights = _copy_to_score(model)
-    network.double().eval()
+    x = batch[0][:1].cpu()
+    if not x.is_floating_point():
+        raise ValueError(
+            "SynFlow sends ones through the network in place of data; tokens cannot be ones. "
+            "Score the layers behind the embedding, or take snip, grasp or magnitude."
+        )
+    network = copy.deepcopy(model).eval().cpu().double().requires_grad_(True)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.abs_()
-    flow = network(torch.ones_like(batch[0][:1], dtype=torch.float64)).sum()
-    gradients = torch.autograd.grad(flow, [*weights.values()])
-    return {name: (w * g).detach() for (name, w), g in zip(weights.items(), gradients, strict=True)}
+    flow = network(torch.ones_like(x, dtype=torch.float64)).sum()
+    scores = _times_derivative(prunable_weights(network), flow)
+    like = next(model.parameters())
+    largest = max(float(score.max()) for score in scores.values())
+    divisor = max(1.0, 2 * largest / torch.finfo(like.dtype).max)
+    return {n: (s / divisor).to(like.dtype).to(like.device) for n, s in scores.items()}
+
+
+def inverted(score: Score) -> Score:
+    """The negated score: prunes first what `score` would keep longest."""
+
+    def negated(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+        return {name: -values for name, values in score(model, batch, seed=seed).items()}
+
+    negated.__qualname__ = f"inverted({getattr(score, '__qualname__', score)})"
+    return negated
 
 
 def draw_batch(split: Split, samples: int = 100, seed: int = 0) -> Batch:
-    """`samples` different examples of a split, chosen by the seed, as (x, y)."""
-    chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))[:samples]
-    chosen = chosen.to(split.x.device)
+    """`samples` different examples of a split, chosen by the seed, as (x, y).
+
+    Raises ValueError unless there are so many.
+    """
+    if not 1 <= samples <= len(split):
+        raise ValueError(f"A batch holds 1 to {len(split)} examples of this split; got {samples}.")
+    chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))
+    chosen = chosen[:samples].to(split.x.device)
     return split.x[chosen], split.y[chosen]
 
 
-def prune_at_init(
-    model: nn.Module, score: Callable[[nn.Module, Batch], Scores], batch: Batch, density: float, steps: int = 1
+def prune(
+    scores: Scores, masks: Masks, fraction: float | dict[str, float] = 0.5, scope: str = "layer"
 ) -> Masks:
-    """Masks that keep `density` (a fraction) of the weights, found before training by any score (model, batch).
-
-    Scores, drops the lowest over all layers together, and again, `steps` times, so that density ** (k / steps)
-    is left after step k: 1 is one-shot as in SNIP and GraSP, 100 as in SynFlow (Tanaka et al. 2020,
-    algorithm 1). The given model stays as it is. Raises ValueError as `prune` does.
-    """
-    if not 0 < density <= 1:
-        raise ValueError(f"A density is a fraction above 0 and at most 1 (0.036 is 3.6 %); got {density}.")
-    masks, pruned = full_masks(model), copy.deepcopy(model)
-    total = count_kept(masks)
-    for step in range(1, steps + 1):
-        scores = score(apply_masks_(pruned, masks), batch)
-        masks = prune(scores, masks, 1 - round(total * density ** (step / steps)) / count_kept(masks), "global")
-    return masks
-
-
-def erk_densities(masks: Masks, density: float) -> dict[str, float]:
-    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all (Evci et al. 2020, section 3).
-
-    Proportional to (the sum of the weight's dimensions) / (their product): small layers stay denser.
-    Layers that would be more than full are full, and the others share the rest.
-    """
-    ratio = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
-    full: set[str] = set()
-    while True:
-        left = density * sum(mask.numel() for mask in masks.values()) - sum(masks[name].numel() for name in full)
-        scale = left / max(sum(ratio[name] * masks[name].numel() for name in masks if name not in full), 1e-12)
-        over = {name for name in masks if name not in full and scale * ratio[name] > 1}
-        if not over:
-            return {name: 1.0 if name in full else scale * ratio[name] for name in masks}
-        full |= over
-
-
-def _copy_to_score(model: nn.Module) -> tuple[nn.Module, dict[str, nn.Parameter]]:
-    """A copy, so that scoring changes nothing, in training mode: no running statistics exist before training."""
-    network = copy.deepcopy(model).train().requires_grad_(True)
-    return network, prunable_weights(network)
-
-
-def _gradients(network, weights, batch: Batch, temperature: float = 1.0, create_graph: bool = False):
-    x, y = batch
-    # Attention's fast kernels have no second derivatives; dropout draws.
-    plain = sdpa_kernel(SDPBackend.MATH) if create_graph else contextlib.nullcontext()
-    with plain, torch.random.fork_rng(devices=[x.device] if x.device.type == "cuda" else []):
-        loss = F.cross_entropy(network(x) / temperature, y)
-        return torch.autograd.grad(loss, [*weights.values()], create_graph=create_graph)
-
-
-def layer_fractions(masks: Masks, fc: float = 0.2, conv: float = 0.2, output: float | None = None) -> dict[str, float]:
-    """Pruning rates by kind of layer: `fc` for Linear, `conv` for Conv, `output` (half of fc) for a Linear at the end.
-
-    The paper prunes connections to the output at half the rate (Frankle & Carbin 2019, section 2).
-    """
-    rates = {name: fc if mask.dim() == 2 else conv for name, mask in masks.items()}
-    if masks[last := [*masks][-1]].dim() == 2:  # a ResNet's output layer is not pruned at all
-        rates[last] = fc / 2 if output is None else output
-    return rates
-
-
-def prune(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str = "layer") -> Masks:
     """Drop the given fraction of the weights that `masks` still keep: those with the lowest scores.
 
-    `fraction` is 0..1, or a dict by parameter name for scope "layer". Scope "layer" drops it in every
-    layer, "global" over all layers together. Exactly round(fraction * kept) weights go; among equal
-    scores those that come first. The result is nested: it keeps a subset of `masks`, which stay unchanged.
+    The scope says which weights compete: "global" (the whole network), "layer", "row" (the weights
+    into one neuron or output channel; Sun et al. 2024) or "2:4" (of four neighbours in a row the
+    best two of those still kept stay, as sparse tensor cores want it; `fraction` must be 0.5).
+    `fraction` is 0..1, or a dict by parameter name unless the scope is "global". In the other
+    scopes exactly round(fraction * kept) weights of each group go; among equal scores those that
+    come first. The result is nested: it keeps a subset of `masks`, which stay as they are.
 
-    Raises ValueError for a fraction outside 0..1, scores that do not fit the masks or are not finite,
-    or an unknown scope; warns when a layer loses its last weight (layer collapse: nothing passes it).
+    Raises ValueError for a fraction outside 0..1, scores that do not fit the masks or are not
+    finite, an unknown scope, or rows that four does not divide; warns when a layer loses its last
+    weight (layer collapse: no signal passes it).
     """
     _check(scores, masks, fraction, scope)
-    if scope == "layer":
-        rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
-        pruned = {name: _drop_lowest(scores[name].flatten(), mask.flatten(), rates[name]).view_as(mask)
-                  for name, mask in masks.items()}  # fmt: skip
+    if scope == "global":
+        flat = [torch.cat([part[name].flatten() for name in masks]) for part in (scores, masks)]
+        parts = _drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
+        pairs = zip(masks.items(), parts, strict=True)
+        pruned = {name: part.view_as(mask).clone() for (name, mask), part in pairs}
     else:
-        together = _drop_lowest(
-            torch.cat([scores[name].flatten() for name in masks]),
-            torch.cat([mask.flatten() for mask in masks.values()]),
-            fraction,
-        )
-        parts = together.split([mask.numel() for mask in masks.values()])
-        pruned = {name: part.view_as(mask).clone() for (name, mask), part in zip(masks.items(), parts, strict=True)}
+        rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
+        pruned = {
+            name: _drop_lowest(scores[name], mask, rates[name], scope)
+            for name, mask in masks.items()
+        }
     for name, mask in pruned.items():
         if masks[name].any() and not mask.any():
-            warnings.warn(f"Layer collapse: no weight of {name} is left, so no signal passes it.", stacklevel=2)
+            warnings.warn(
+                f"Layer collapse: no weight of {name} is left, so no signal passes it.",
+                stacklevel=2,
+            )
     return pruned
 
 
-def _drop_lowest(scores: torch.Tensor, mask: torch.Tensor, fraction: float) -> torch.Tensor:
-    mask = mask.to(scores.device)
-    kept = mask.nonzero().squeeze(1)
-    order = scores[kept].argsort(stable=True)
-    dropped = kept[order[: round(fraction * len(kept))]]
-    return mask.index_fill(0, dropped, False)
+def prune_at_init(
+    model: nn.Module,
+    score: Score,
+    batch: Batch,
+    density: float,
+    steps: int = 1,
+    *,
+    seed: int = 0,
+) -> Masks:
+    """Masks that keep `density` (a fraction) of the weights, found before training by any score.
+
+    Scores, drops the lowest over all layers together, and again, `steps` times, so that
+    density ** (k / steps) is left after step k: 1 is one-shot as in SNIP and GraSP, 100 as in
+    SynFlow (Tanaka et al. 2020, algorithm 1). The given model stays as it is. Raises ValueError for
+    fewer than one step, a density that leaves no weight, and as `prune` does.
+    """
+    check_fraction("A density", density, above=0)
+    masks, pruned = full_masks(model), copy.deepcopy(model)
+    total = count_kept(masks)
+    if steps < 1 or round(total * density) < 1:
+        raise ValueError(
+            f"Pruning takes at least one step and leaves at least one of {total:,} weights; "
+            f"got steps={steps} and density={density}."
+        )
+    for step in range(1, steps + 1):
+        scores = score(apply_masks_(pruned, masks), batch, seed=seed)
+        left = round(total * density ** (step / steps))
+        masks = prune(scores, masks, 1 - left / count_kept(masks), "global")
+    return masks
+
+
+def _loss_of_copy(
+    model: nn.Module, batch: Batch, seed: int, temperature: float = 1.0
+) -> tuple[dict[str, nn.Parameter], Tensor]:
+    """The weights of a copy in training mode (no running statistics yet), and its loss."""
+    network = copy.deepcopy(model).train().requires_grad_(True)
+    x, y = batch
+    with own_noise(x.device, make_generator(seed, "noise").initial_seed()):  # dropout draws
+        return prunable_weights(network), F.cross_entropy(network(x) / temperature, y)
+
+
+def _times_derivative(weights: dict[str, nn.Parameter], value: Tensor) -> Scores:
+    """Each weight times the derivative of a value by it."""
+    derivatives = torch.autograd.grad(value, [*weights.values()])
+    pairs = zip(weights.items(), derivatives, strict=True)
+    return {name: (weight * factor).detach() for (name, weight), factor in pairs}
+
+
+def _drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
+    """Drop round(fraction * kept) weights of each competition ("2:4": all but two)."""
+    size = {"row": mask[0].numel(), "2:4": 4}.get(scope, mask.numel())
+    kept = mask.to(scores.device).reshape(-1, size)  # one row for each competition
+    counts = kept.sum(1, keepdim=True)
+    if scope == "2:4":
+        left = counts.clamp(max=2)
+    else:  # not every device has double precision
+        left = counts - torch.round(counts.cpu().double() * fraction).long().to(counts.device)
+    # What was pruned before comes first in the order, then the lowest scores.
+    order = torch.where(kept, scores.reshape(-1, size), -torch.inf).argsort(dim=1, stable=True)
+    stays = torch.arange(size, device=kept.device) >= size - left
+    return torch.empty_like(kept).scatter_(1, order, stays).view_as(mask)
 
 
 def _check(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str) -> None:
-    if scope not in ("layer", "global"):
-        raise ValueError(f'Scope is "layer" or "global"; got {scope!r}.')
-    if isinstance(fraction, dict) and (scope == "global" or fraction.keys() != masks.keys()):
+    if scope not in SCOPES:
+        known = ", ".join(f'"{name}"' for name in SCOPES)
+        raise ValueError(f"Scope is one of {known}; got {scope!r}.")
+    by_layer = isinstance(fraction, dict)
+    if by_layer and (scope == "global" or fraction.keys() != masks.keys()):
         raise ValueError(
-            f'A dict of fractions needs scope "layer" and one entry per layer ({", ".join(masks)}); '
-            f"got scope {scope!r} and {', '.join(fraction)}."
+            f'A dict of fractions needs scope "layer" and one entry per layer '
+            f"({', '.join(masks)}); got scope {scope!r} and {', '.join(fraction)}."
         )
-    for rate in fraction.values() if isinstance(fraction, dict) else [fraction]:
-        if not 0 <= rate <= 1:
-            raise ValueError(f"A fraction to prune lies between 0 and 1 (0.2 is 20 %); got {rate}.")
-    if not isinstance(scores, dict) or not all(isinstance(score, torch.Tensor) for score in scores.values()):
-        came = "nothing (is a `return` missing?)" if scores is None else f"a {type(scores).__name__}"
-        came = f"{came} that holds other things than tensors" if isinstance(scores, dict) else came
-        raise ValueError(f"Scores are a dict from parameter name to tensor, as `magnitude` returns it; got {came}.")
+    for rate in fraction.values() if by_layer else [fraction]:
+        check_fraction("What to prune", rate)
+        if scope == "2:4" and rate != 0.5:
+            raise ValueError(f'Scope "2:4" keeps half of the weights: fraction 0.5; got {rate}.')
+    if not isinstance(scores, dict) or not all(map(torch.is_tensor, scores.values())):
+        came = (
+            "nothing (is a `return` missing?)" if scores is None else f"a {type(scores).__name__}"
+        )
+        if isinstance(scores, dict):
+            came += " that holds other things than tensors"
+        raise ValueError(
+            "Scores are a dict from parameter name to tensor, as `magnitude` returns it; "
+            f"got {came}."
+        )
     if scores.keys() != masks.keys():
-        raise ValueError(f"Scores are for {', '.join(scores)}; masks for {', '.join(masks)}. They must match.")
+        raise ValueError(
+            f"Scores are for {', '.join(scores)}; masks for {', '.join(masks)}. They must match."
+        )
     for name, score in scores.items():
-        if score.shape != masks[name].shape:
+        mask = masks[name]
+        if score.shape != mask.shape:
             raise ValueError(
-                f"The scores of {name} have shape {tuple(score.shape)}, its mask {tuple(masks[name].shape)}. "
-                f"There must be one score per weight."
+                f"The scores of {name} have shape {tuple(score.shape)}, its mask "
+                f"{tuple(mask.shape)}. There must be one score per weight."
             )
-        if not score[masks[name].to(score.device)].isfinite().all():
-            raise ValueError(f"Some scores of {name} are not finite (NaN or infinite). Did the training diverge?")
+        if not score[mask.to(score.device)].isfinite().all():
+            raise ValueError(
+                f"Some scores of {name} are not finite (NaN or infinite). Did the training diverge?"
+            )
+        if scope == "2:4" and mask[0].numel() % 4:
+            raise ValueError(
+                f'Scope "2:4" takes rows that four divides; {name} has {mask[0].numel()} weights '
+                f"a row. Name such layers in the model's keep_dense."
+            )

@@ -1,18 +1,21 @@
-"""Recipes: how a network is trained and how much of it is pruned per level, as the papers' tables say."""
+"""Recipes: how a network is trained and pruned, as the papers' tables say."""
 
 import math
 import numbers
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import torch
 
-from lthlab._common import unknown_name
+from lthlab._common import check_fraction, unknown_name
+from lthlab.batches import AUGMENTATIONS
 from lthlab.data import Dataset
+from lthlab.masks import Masks
+from lthlab.pruning import SCOPES
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 SCHEDULES = ("constant", "cosine", "drops")
-AUGMENTATIONS = ("none", "shift and flip")
 
 
 def count_steps(duration: str | int, steps_per_epoch: int) -> int:
@@ -21,7 +24,8 @@ def count_steps(duration: str | int, steps_per_epoch: int) -> int:
         return int(duration)
     match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", str(duration))
     if not duration or not match:
-        raise ValueError(f'A duration reads "10ep", "500it", "2ep50it" or is a number of iterations; got {duration!r}.')
+        expected = 'A duration reads "10ep", "500it", "2ep50it" or is a number of iterations'
+        raise ValueError(f"{expected}; got {duration!r}.")
     return int(match[1] or 0) * steps_per_epoch + int(match[2] or 0)
 
 
@@ -29,12 +33,15 @@ def count_steps(duration: str | int, steps_per_epoch: int) -> int:
 class Recipe:
     """How a network is trained and how much of it is pruned per level.
 
-    `duration` is in epochs ("10ep"), iterations ("500it") or both. `schedule` multiplies the learning
-    rate `lr`: "constant"; "cosine" falls to 0; "drops" is x0.1 at each of the iterations `milestones`.
-    `warmup` iterations rise linearly to `lr`. `augmentation` "shift and flip" moves each training image by
-    up to 4 pixels and mirrors every other one (see `batches.shift_and_flip`). `fractions` of the remaining
-    weights go at each level, by kind of layer for scope "layer" (see `layer_fractions`) or {"all": f} for
-    scope "global".
+    `duration` is in epochs ("10ep"), iterations ("500it") or both. `schedule` multiplies the
+    learning rate `lr`: "constant"; "cosine" falls to 0; "drops" is x0.1 at each of the iterations
+    `milestones`. `warmup` iterations rise linearly to `lr`. `augmentation` "shift and flip" moves
+    each training image by up to 4 pixels and mirrors half of them (see `batches.shift_and_flip`).
+
+    `fractions` of the remaining weights go at each level: {"all": f} for scope "global", else by
+    kind of layer, "fc" (Linear), "conv" and "output", for the Linear layer named `output_layer`
+    (the last part of its dotted name; None: no prunable layer is the output). The paper prunes
+    connections to the output at half the rate (Frankle & Carbin 2019, section 2), the default.
     """
 
     optimizer: str = "adam"
@@ -46,40 +53,49 @@ class Recipe:
     schedule: str = "constant"
     milestones: tuple[int, ...] = ()
     warmup: int = 0
-    fractions: dict[str, float] = field(default_factory=lambda: {"fc": 0.2, "conv": 0.2, "output": 0.1})
+    fractions: dict[str, float] = field(
+        default_factory=lambda: {"fc": 0.2, "conv": 0.2, "output": 0.1}
+    )
     scope: str = "layer"
     augmentation: str = "none"
+    output_layer: str | None = "out"
 
     def __post_init__(self):
-        if self.optimizer not in OPTIMIZERS:
-            raise unknown_name("optimizer", self.optimizer, list(OPTIMIZERS))
-        if self.schedule not in SCHEDULES:
-            raise unknown_name("schedule", self.schedule, list(SCHEDULES))
-        if self.augmentation not in AUGMENTATIONS:
-            raise unknown_name("augmentation", self.augmentation, list(AUGMENTATIONS))
+        for kind, known in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("augmentation", AUGMENTATIONS),
+            ("scope", [scope for scope in SCOPES if scope != "2:4"]),  # it prunes once, to a half
+        ):
+            if getattr(self, kind) not in known:
+                raise unknown_name(kind, getattr(self, kind), known)
         if not (0 < self.lr < math.inf) or self.batch_size < 1:
-            raise ValueError(f"lr and batch_size must be positive; got {self.lr} and {self.batch_size}.")
-        if min(self.momentum, self.weight_decay, self.warmup) < 0 or (self.milestones and self.schedule != "drops"):
-            raise ValueError("momentum, weight_decay and warmup are 0 or more; milestones belong to schedule 'drops'.")
-        if self.scope not in ("layer", "global"):
-            raise unknown_name("scope", self.scope, ["layer", "global"])
+            came = f"{self.lr} and {self.batch_size}"
+            raise ValueError(f"lr and batch_size must be positive; got {came}.")
+        negative = min(self.momentum, self.weight_decay, self.warmup) < 0
+        if negative or (self.milestones and self.schedule != "drops"):
+            rule = "momentum, weight_decay and warmup are 0 or more"
+            raise ValueError(f"{rule}; milestones belong to schedule 'drops'.")
         expected = {"all"} if self.scope == "global" else {"fc", "conv", "output"}
-        if not self.fractions.keys() <= expected or (self.scope == "global" and not self.fractions):
-            raise ValueError(f"fractions for scope {self.scope!r} are given for {', '.join(sorted(expected))}; "
-                             f"got {', '.join(self.fractions)}.")  # fmt: skip
-        if not all(0 <= fraction <= 1 for fraction in self.fractions.values()):
-            raise ValueError(f"A fraction to prune lies between 0 and 1 (0.2 is 20 %); got {self.fractions}.")
+        if not self.fractions or not self.fractions.keys() <= expected:
+            raise ValueError(
+                f"fractions for scope {self.scope!r} are given for "
+                f"{', '.join(sorted(expected))}; got {', '.join(self.fractions) or 'none'}."
+            )
+        for fraction in self.fractions.values():
+            check_fraction("What to prune", fraction)
         count_steps(self.duration, 1)
-        object.__setattr__(self, "fractions", dict(self.fractions))  # no two recipes share one dict
+        object.__setattr__(self, "fractions", dict(self.fractions))  # no two recipes share one
 
     def steps(self, dataset: Dataset) -> int:
         """The length of training in iterations on this data set."""
         return count_steps(self.duration, self.steps_per_epoch(dataset))
 
     def steps_per_epoch(self, dataset: Dataset) -> int:
-        """Iterations per epoch: full batches only, a new order each epoch decides which examples wait."""
+        """Iterations per epoch: full batches only, so a few examples wait, others in each epoch."""
         if self.batch_size > len(dataset.train):
-            raise ValueError(f"Batches of {self.batch_size} need more than the {len(dataset.train)} training examples.")
+            examples = f"the {len(dataset.train)} training examples"
+            raise ValueError(f"Batches of {self.batch_size} need more than {examples}.")
         return len(dataset.train) // self.batch_size
 
     def lr_at(self, step: int, total: int) -> float:
@@ -92,42 +108,112 @@ class Recipe:
             return self.lr * 0.1 ** sum(step >= milestone for milestone in self.milestones)
         return self.lr
 
+    def rates(self, masks: Masks) -> float | dict[str, float]:
+        """The pruning rates as `prune` takes them: one for scope "global", else one per layer.
 
-# Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K, shifts and
-# flips: appendix I). "low" and "warmup" are the learning rates of its section 4 at which tickets are found at all.
+        Raises ValueError when no layer, or more than one, bears the name of the output layer.
+        """
+        if self.scope == "global":
+            return self.fractions["all"]
+        fc = self.fractions.get("fc", 0.2)
+        conv, output = self.fractions.get("conv", 0.2), self.fractions.get("output", fc / 2)
+        rates = {name: fc if mask.dim() == 2 else conv for name, mask in masks.items()}
+        if self.output_layer is not None:
+            weight = f".{self.output_layer}.weight"
+            named = [name for name in masks if f".{name}".endswith(weight)]
+            if len(named) != 1:
+                found = f"{len(named)} layers are" if named else "No layer is"
+                raise ValueError(
+                    f"{found} called {self.output_layer!r}, so the rate of "
+                    f"the output belongs nowhere. Layers: {', '.join(masks)}. Name yours in "
+                    f"Recipe(output_layer=...), or None if the output is not pruned."
+                )
+            rates[named[0]] = output
+        return rates
+
+
+def count_levels(
+    masks: Masks, recipe: Recipe, levels: int | None = None, density: float | None = None
+) -> int:
+    """How many prunings it takes: `levels` itself, or as many as leave at most `density`."""
+    if (levels is None) == (density is None):
+        raise ValueError("Say how far to prune: either levels=15 or density=0.036.")
+    if levels is not None:
+        if levels < 0 or int(levels) != levels:
+            raise ValueError(f"levels counts prunings, 0 or more; got {levels}.")
+        return int(levels)
+    check_fraction("A density", density, above=0)
+    total, previous = sum(mask.numel() for mask in masks.values()), math.inf
+    for number, sizes in enumerate(level_sizes(masks, recipe)):
+        left = sum(sizes.values()) / total
+        if left <= density:
+            return number
+        if left == previous:
+            raise ValueError(f"At these rates pruning stops at density {left:.4f}.")
+        previous = left
+
+
+def level_sizes(masks: Masks, recipe: Recipe) -> Iterator[dict[str, int]]:
+    """How many weights are left after 0, 1, 2, ... prunings: by layer, or of "all" together."""
+    sizes, rates = {name: mask.numel() for name, mask in masks.items()}, recipe.rates(masks)
+    groups = {name: len(mask) if recipe.scope == "row" else 1 for name, mask in masks.items()}
+    if recipe.scope == "global":
+        sizes, rates, groups = {"all": sum(sizes.values())}, {"all": rates}, {"all": 1}
+    while True:
+        yield sizes
+        each = {name: size // groups[name] for name, size in sizes.items()}
+        sizes = {name: groups[name] * (n - round(rates[name] * n)) for name, n in each.items()}
+
+
+# Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K,
+# shifts and flips: appendix I). "low" and "warmup" are the learning rates of its section 4 at which
+# tickets are found at all.
 _CONV = {"fc": 0.2, "conv": 0.1, "output": 0.1}
-_RESNET = Recipe("sgd", 0.1, 0.9, 1e-4, 128, "30000it", "drops", (20_000, 25_000), fractions={"all": 0.2},
-                 scope="global", augmentation="shift and flip")  # fmt: skip
+_RESNET = Recipe(
+    "sgd",
+    0.1,
+    0.9,
+    1e-4,
+    batch_size=128,
+    duration="30000it",
+    schedule="drops",
+    milestones=(20_000, 25_000),
+    fractions={"all": 0.2},
+    scope="global",
+    augmentation="shift and flip",
+)
+_MLP = Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine")
+_RESNET1D = replace(
+    _MLP, lr=0.4, weight_decay=1e-4, duration="6ep", fractions={"all": 0.2}, scope="global"
+)
 PAPER_RECIPES = {
-    "lenet-300-100": Recipe("adam", 1.2e-3, batch_size=60, duration="50000it"),
-    "conv-2": Recipe("adam", 2e-4, batch_size=60, duration="20000it", fractions=_CONV),
-    "conv-4": Recipe("adam", 3e-4, batch_size=60, duration="25000it", fractions=_CONV),
-    "conv-6": Recipe("adam", 3e-4, batch_size=60, duration="30000it", fractions=_CONV | {"conv": 0.15}),
+    "lenet-300-100": Recipe("adam", 1.2e-3, duration="50000it"),
+    "conv-2": Recipe("adam", 2e-4, duration="20000it", fractions=_CONV),
+    "conv-4": Recipe("adam", 3e-4, duration="25000it", fractions=_CONV),
+    "conv-6": Recipe("adam", 3e-4, duration="30000it", fractions=_CONV | {"conv": 0.15}),
     "resnet-20": _RESNET,
     "resnet-20 low": replace(_RESNET, lr=0.01),
     "resnet-20 warmup": replace(_RESNET, lr=0.03, warmup=20_000),
 }
-MLP_RECIPE = Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine")
-RESNET1D_RECIPE = Recipe(
-    "sgd", 0.4, 0.9, 1e-4, 100, "6ep", "cosine", fractions={"all": 0.2}, scope="global"
-)  # fmt: skip
 
 
 def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
     """The paper's recipe for a network, shortened to 10 epochs on the embedded sets.
 
     Networks that no paper of this course trains (`mlp-...`, `resnet1d-...`) get the recipe of our
-    own experiments on mnist1d. "resnet-20 low" and "resnet-20 warmup" are resnet-20 at the paper's other
-    learning rates. Raises ValueError for a network without a recipe.
+    own experiments on mnist1d. "resnet-20 low" and "resnet-20 warmup" are resnet-20 at the paper's
+    other learning rates. Raises ValueError for a network without a recipe.
     """
     dataset_name = dataset if isinstance(dataset, str) else dataset.name
     if model_name.startswith("mlp-"):
-        return MLP_RECIPE
+        return _MLP
     if model_name.startswith("resnet1d-"):
-        return RESNET1D_RECIPE
+        return _RESNET1D
     if model_name not in PAPER_RECIPES:
-        raise unknown_name("recipe", model_name, [*PAPER_RECIPES, "mlp-...", "resnet1d-..."], "Or make a Recipe(...).")
+        known = (*PAPER_RECIPES, "mlp-...", "resnet1d-...")
+        raise unknown_name("recipe", model_name, known, "Or make a Recipe(...).")
     recipe = PAPER_RECIPES[model_name]
     if dataset_name in ("fashion-mini", "mnist1d"):
-        return replace(recipe, duration="10ep", schedule="constant", milestones=(), warmup=0, augmentation="none")
+        short = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0}
+        return replace(recipe, **short, augmentation="none")
     return recipe

@@ -1,90 +1,172 @@
-"""The one training loop of the project, and the history it returns."""
+"""The one training loop: a generator that can be paused, looked at, changed and stopped."""
 
 import math
 import time
 import warnings
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from lthlab._common import evaluation_mode, make_generator
+from lthlab._common import evaluation_mode, make_generator, own_noise
 from lthlab.batches import Batches
 from lthlab.data import Dataset, Split
-from lthlab.masks import Masks, check_masks
-from lthlab.optimizers import make_optimizer, prepared_step
+from lthlab.masks import Masks, check_masks, full_masks
+from lthlab.pruning import Batch
 from lthlab.recipes import Recipe, count_steps
-from lthlab.sparse import PLAIN, Speed, choose_step
-from lthlab.stack import PREFIX, Stack
+from lthlab.steps import MEMORY, Loss, State, Step, cross_entropy, find_step, make_optimizer
+
+Duration = str | int
 
 
-def _same(state: dict) -> dict:
-    return state
+def training(
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    masks: Masks | None = None,
+    *,
+    seed: int = 0,
+    start: State | None = None,
+    stops: Iterable[Duration] = (),
+    step: str | Callable[..., Step] | None = None,
+    loss: Loss = cross_entropy,
+    batches: Callable[[int], Batch] | None = None,
+) -> Iterator["Paused"]:
+    """Train `model` in place by `recipe`, and pause at each of `stops`, to be looked at or changed.
+
+    for now in training(...): `now` is the training between two steps (see `Paused`); leaving the
+    loop ends the training there. Weights outside `masks` are exactly 0.0 at all times. The order of
+    the examples depends on `seed` and the epoch alone. With a `start`, weights, buffers, optimiser,
+    schedule and data order resume from that state.
+
+    `step` is a kind of step: None for autograd, a name in STEPS, or a factory (model, masks,
+    recipe, loss) -> Step. `loss` is a function (model, x, y); `batches(step)` takes the place of
+    the data set's own order. The test split is never looked at.
+
+    Raises ValueError, when the loop begins and before anything is trained, for masks, data or a
+    device that do not fit the model, or stops that are not part of this training.
+    """
+    _check(model, dataset, masks)
+    masks = masks or _full(model)
+    per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
+    first = start.step if start else 0
+    stops = {count_steps(duration, per_epoch) for duration in stops}
+    if outside := sorted(stop for stop in {first, *stops} if not first <= stop <= last):
+        span = f"from step {first} to {last}"
+        raise ValueError(f"This training runs {span}; step {outside[0]} is not part of it.")
+    batches = batches or Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
+    noise = make_generator(seed, "noise").initial_seed()
+    now = Paused(model, recipe, masks, find_step(step), loss)
+    now.begin(start)
+    try:
+        for now.step in range(first, last + 1):
+            if now.step in stops:
+                yield from now.pause()
+            if now.step == last:
+                break
+            x, y = batches(now.step)
+            for group in now.optimizer.param_groups:
+                group["lr"] = recipe.lr_at(now.step, last)
+            # Dropout's noise is of seed and step alone; the caller's random state stays as it is.
+            with own_noise(x.device, noise ^ now.step) if now.engine.draws else nullcontext():
+                now.losses.append(now.engine(x, y))  # forward and backward
+            now.update()
+            now.engine.keep_pruned_at_zero()
+    finally:
+        now.end()
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """A copy of all that a training needs to go on from `step`: weights, buffers and optimiser state."""
+class Paused:
+    """A training between two steps: what `training` yields.
 
-    step: int
-    model: dict[str, torch.Tensor]
-    optimizer: dict
-    kind: str = ""  # of the optimiser
+    `step` says how many steps are behind it, `model` is the network as it is now, `losses` the
+    training losses so far. Change `masks` to go on with others: the optimiser's state of dropped
+    and of newly grown weights is reset, and new weights begin at 0.0.
+    """
 
-    @classmethod
-    def take(cls, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, widen=_same) -> "Snapshot":
-        states = _copy(model.state_dict()), _copy(widen(optimizer.state_dict()))
-        return cls(step, *states, kind=type(optimizer).__name__)
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        masks: Masks,
+        make_step: Callable[..., Step],
+        loss: Loss,
+    ):
+        self.model, self.recipe, self.masks = model, recipe, masks
+        self.make_step, self.loss, self.losses = make_step, loss, []
 
-    @classmethod
-    def join(cls, snapshots: Sequence["Snapshot"]) -> "Snapshot":
-        """One snapshot of a `Stack` from those of its networks; ValueError if they are of different steps."""
-        if len({snapshot.step for snapshot in snapshots}) != 1:
-            raise ValueError(f"Networks train in one step only from the same step; got "
-                             f"{', '.join(str(snapshot.step) for snapshot in snapshots)}.")  # fmt: skip
-        first, states = snapshots[0], [snapshot.optimizer["state"] for snapshot in snapshots]
-        state = {
-            number: {
-                key: torch.stack([own[number][key] for own in states]) if _has_axis(key, value) else value
-                for key, value in entries.items()
-            }
-            for number, entries in states[0].items()
+    def state(self) -> State:
+        """A copy of the network and of the optimiser's memory at this step."""
+        memory = {
+            f"{name}/{kind}": self.engine.to_parameter(name, value).detach().clone()
+            for name, parameter in self.engine.trained.items()
+            for kind, value in self.optimizer.state[parameter].items()
+            if value is not None
         }
-        model = {PREFIX + name: torch.stack([s.model[name] for s in snapshots]) for name in first.model}
-        return cls(first.step, model, {"state": state, "param_groups": first.optimizer["param_groups"]}, first.kind)
+        return replace(State.of(self.model, self.step), optimizer=memory)
 
-    def of(self, number: int) -> "Snapshot":
-        """What a snapshot of a `Stack` holds of one of its networks."""
-        state = {
-            parameter: {key: value[number] if _has_axis(key, value) else value for key, value in entries.items()}
-            for parameter, entries in self.optimizer["state"].items()
-        }
-        model = {name.removeprefix(PREFIX): tensor[number] for name, tensor in self.model.items()}
-        return Snapshot(self.step, _copy(model), _copy(self.optimizer | {"state": state}), self.kind)
+    def begin(self, start: State | None) -> None:
+        """Make step and optimiser for the masks as they are now; go on from `start`."""
+        memory = start.optimizer if start else {}
+        for kind in {key.rpartition("/")[2] for key in memory} - MEMORY[self.recipe.optimizer]:
+            raise ValueError(
+                f"The state remembers {kind!r}, which {self.recipe.optimizer} does not use: "
+                f"it was taken while another optimiser trained."
+            )
+        if start is not None:
+            start.restricted(self.masks).restore_(self.model)
+        self.engine = self.make_step(self.model, self.masks, self.recipe, self.loss)
+        self.optimizer = make_optimizer(self.engine.trained.values(), self.recipe)
+        self.optimizer_step, self.first = self.optimizer.step, True
+        for key, value in memory.items():
+            name, _, kind = key.rpartition("/")
+            if name not in self.engine.trained:  # frozen since
+                continue
+            parameter = self.engine.trained[name]
+            if value.ndim:  # fused kernels walk memory: same shape, same layout
+                trained = self.engine.to_trained(name, value)
+                value = torch.empty_like(parameter).detach().copy_(trained)
+            self.optimizer.state[parameter][kind] = value.to(parameter.device, copy=True)
+        self.resume()
 
-    def restore_(self, model: nn.Module, optimizer: torch.optim.Optimizer | None = None, narrow=_same) -> None:
-        """Copy the values back; the snapshot itself is never handed out, so training cannot change it."""
-        if optimizer is not None and self.kind not in ("", type(optimizer).__name__) and self.optimizer["state"]:
-            raise ValueError(f"The snapshot was taken with {self.kind}, the recipe trains with "
-                             f"{type(optimizer).__name__}: their states do not fit each other.")  # fmt: skip
-        model.load_state_dict(self.model)  # copies
-        if optimizer is not None:  # the state of the snapshot, the settings of this recipe
-            pairs = zip(optimizer.state_dict()["param_groups"], self.optimizer["param_groups"], strict=True)
-            groups = [own | {"lr": saved["lr"]} for own, saved in pairs]
-            optimizer.load_state_dict(narrow({"state": _copy(self.optimizer["state"]), "param_groups": groups}))
-            for parameter, state in optimizer.state.items():  # fused kernels walk memory: same shape, same layout
-                for key, value in state.items():
-                    if _has_axis(key, value):
-                        if value.shape != parameter.shape:
-                            raise ValueError(
-                                f"The snapshot's {key} has shape {tuple(value.shape)}, the parameter "
-                                f"{tuple(parameter.shape)}: the model's parameters come in another order."
-                            )
-                        state[key] = torch.empty_like(parameter).detach().copy_(value)
+    def resume(self) -> None:
+        """Take the weights over as they are now, the pruned ones as 0.0."""
+        self.engine.load()
+        self.model.train()
+        self.running = True
+
+    def pause(self) -> Iterator["Paused"]:
+        """Let the reader look, and take over what was changed."""
+        self.end()
+        before = {name: mask.clone() for name, mask in self.masks.items()}
+        yield self
+        self.masks = self.masks or _full(self.model)
+        if self.masks:
+            check_masks(self.model, self.masks)
+        if all(torch.equal(mask, before[name]) for name, mask in self.masks.items()):
+            self.resume()
+        else:
+            both = {name: mask & before[name] for name, mask in self.masks.items()}
+            self.begin(self.state().restricted(both))
+
+    def update(self) -> None:
+        """The optimiser's step."""
+        self.optimizer_step()
+        if self.first:  # by now the optimiser has its state, and a faster way may use it
+            self.optimizer_step, self.first = self.engine.updater(self.optimizer), False
+
+    def end(self) -> None:
+        """Leave the network as trained, also after an interrupt in the middle of a step."""
+        if self.running:
+            self.engine.keep_pruned_at_zero()
+            self.engine.store()
+        self.running = False
 
 
 @dataclass(frozen=True)
@@ -92,20 +174,25 @@ class History:
     """What a training left behind.
 
     `table` is tidy: one row per measurement with columns step, epoch, split, metric (loss or
-    accuracy) and value. `snapshots` are the asked-for copies by step, `seconds` the wall time.
+    accuracy) and value. `states` are the asked-for copies by step, `seconds` the wall time, `masks`
+    those that it ended with.
     """
 
     table: pd.DataFrame
-    snapshots: dict[int, Snapshot]
+    states: dict[int, State]
     seconds: float
+    masks: Masks
 
-    def value(self, metric: str = "accuracy", split: str = "validation", step: int | None = None) -> float:
-        """One measured value: the last, or that at `step`."""
+    def value(
+        self, metric: str = "accuracy", split: str = "validation", step: int | None = None
+    ) -> float:
+        """One measured value: the last, or that at `step`; ValueError if it was not measured."""
         rows = self.table.query("metric == @metric and split == @split")
         rows = rows if step is None else rows[rows["step"] == step]
         if rows.empty:
-            raise ValueError(f"Nothing measured for {metric}, {split}, step {step}. Measured steps: "
-                             f"{sorted(self.table['step'].unique().tolist())}.")  # fmt: skip
+            measured = sorted(self.table["step"].unique().tolist())
+            wanted = f"{metric}, {split}, step {step}"
+            raise ValueError(f"Nothing measured for {wanted}. Measured steps: {measured}.")
         return float(rows["value"].iloc[-1])
 
 
@@ -115,113 +202,57 @@ def train(
     recipe: Recipe,
     masks: Masks | None = None,
     *,
-    seed: int | tuple[int, ...] = 0,
-    start: Snapshot | None = None,
-    until: str | int | None = None,
-    snapshots: Iterable[str | int] = (),
-    evaluate_every: str | int = "1ep",
-    evaluate_at: Iterable[str | int] = (),
+    start: State | None = None,
+    evaluate_every: Duration = "1ep",
+    evaluate_at: Iterable[Duration] = (),
+    states: Iterable[Duration] = (),
+    during: Mapping[int, Callable[[Paused], None]] | None = None,
     progress: bool | str = False,
-    speed: Speed = PLAIN,
+    **options: Any,
 ) -> History:
-    """Train `model` in place by `recipe`; weights outside `masks` stay exactly 0.0 throughout.
+    """Train `model` in place to the end of `recipe`; weights outside `masks` stay exactly 0.0.
 
-    The order of the examples depends on `seed` and the epoch alone. From a `start` snapshot the model,
-    its buffers, the optimiser, the schedule and the data order go on where it was taken. `until` stops
-    at a step before the recipe's end, on the recipe's schedule. Validation loss and accuracy are measured
-    at the start, the end, every `evaluate_every` and at the steps `evaluate_at`; nothing else makes the
-    device wait. `snapshots` are durations after which to keep a `Snapshot`. `progress` shows a bar (a
-    string is its label). `speed` is for GPUs (see `Speed`). The test split is never looked at. Several
-    networks at once: `train_stacked`.
-
-    Raises ValueError for masks of another model or durations outside the training.
+    Validation loss and accuracy are measured at the start, the end, every `evaluate_every` and at
+    the steps `evaluate_at`; nothing else makes the device wait. `states` are durations after which
+    to keep a `State`. `during` says what to do at which steps, with the training paused: change its
+    masks, say. `progress` shows a bar (a string is its label). `options` (seed, step, loss,
+    batches) are those of `training`, and so is what is raised.
     """
-    _check_devices(model, dataset)
-    if masks is not None:
-        check_masks(model, masks)  # before anything is changed
-    per_epoch, total = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
-    first, last = start.step if start else 0, total if until is None else count_steps(until, per_epoch)
-    period = count_steps(evaluate_every, per_epoch) or total + 1  # 0: only at the start and the end
-    stops = {first, last} | {count_steps(d, per_epoch) for d in evaluate_at}
-    keep_at = {count_steps(d, per_epoch) for d in snapshots}
-    if last > total or (outside := sorted(s for s in stops | keep_at if s > last or (s < first and s in keep_at))):
-        raise ValueError(f"This training runs from step {first} to {min(last, total)}; "
-                         f"step {last if last > total else outside[0]} is not part of it.")  # fmt: skip
-
-    gradients = choose_step(model, masks, recipe.batch_size, speed)
-    optimizer = make_optimizer(gradients, recipe)
-    if start:
-        start.restore_(model, optimizer, gradients.narrow)
-    gradients.read()
-
-    began, kept, measured = time.perf_counter(), {}, []
-    losses, update = [], optimizer.step  # losses are read once, at the end
-    batches, first_seed = Batches(dataset, recipe, seed), seed[0] if isinstance(seed, tuple) else seed
+    per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
+    first = start.step if start else 0
+    during = {at: act for at, act in (during or {}).items() if at >= first}  # the rest was done
+    period = count_steps(evaluate_every, per_epoch) or last + 1  # 0: only at the start and the end
+    look = {first, last, *range(first + -first % period, last, period)}
+    look |= {count_steps(duration, per_epoch) for duration in evaluate_at}
+    keep = {count_steps(duration, per_epoch) for duration in states}
+    stops = {*look, *keep, *during, *(range(first, last, 50) if progress else ())}
+    began, measured, kept = time.perf_counter(), [], {}
     label = progress if isinstance(progress, str) else "training"
-    noise, base = noise_generator(dataset.device), make_generator(first_seed, "noise").initial_seed()
-    with (
-        torch.random.fork_rng(devices=[dataset.device] if dataset.device.type == "cuda" else []),
-        tqdm(total=last - first, desc=label, unit="it", disable=not progress, leave=False, mininterval=0.5) as bar,
-    ):
-        for step in range(first, last + 1):
-            if step % period == 0 or step in stops or step in keep_at:
-                gradients.write()
-            if step % period == 0 or step in stops:
-                measured.append((step, measure(model, dataset.validation)))
-            if step in keep_at:
-                kept[step] = Snapshot.take(step, model, optimizer, gradients.widen)
-            if step == last:
-                break
-            if step % per_epoch == 0 or step == first:
-                model.train()
-            x, y = batches(step)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr_at(step, total)
-            noise.manual_seed(base ^ step)  # dropout's: of seed and step alone, so a snapshot need not hold it
-            losses.append(gradients(x, y))
-            update()
-            if step == first and gradients.reuses_slopes:
-                update = prepared_step(optimizer)
-            gradients.keep_pruned_at_zero()
-            bar.update()
-    losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
-    seconds = time.perf_counter() - began
-    if not isinstance(model, Stack):
-        return History(_table(measured, losses, first, per_epoch), kept, seconds)
-    tables = [
-        _table([(step, both[n]) for step, both in measured], [loss[n] for loss in losses], first, per_epoch)
-        for n in range(model.size)
-    ]
-    return History(pd.concat([table.assign(network=n) for n, table in enumerate(tables)]), kept, seconds)
-
-
-def noise_generator(device: torch.device) -> torch.Generator:
-    """The generator that layers like Dropout draw from on a device."""
-    if device.type != "cuda":
-        return torch.default_generator
-    return torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
+    with tqdm(total=last - first, desc=label, disable=not progress, leave=False) as bar:
+        for now in training(model, dataset, recipe, masks, start=start, stops=stops, **options):
+            if now.step in look:
+                measured.append((now.step, measure(model, dataset.validation)))
+            if now.step in keep:
+                kept[now.step] = now.state()
+            if now.step in during:
+                during[now.step](now)
+            bar.update(now.step - first - bar.n)
+    table = measurements(measured, now.losses, first, per_epoch)
+    return History(table, kept, time.perf_counter() - began, now.masks)
 
 
 @torch.no_grad()
-def measure(model: nn.Module, split: Split, batch_size: int = 500) -> torch.Tensor:
-    """Mean loss and accuracy over a whole split as a tensor of two, still on the device (no waiting)."""
-    sums = torch.zeros(2, device=split.x.device)
+def predict(model: nn.Module, split: Split) -> Tensor:
+    """The logits of every example of a split, in evaluation mode: (examples, classes)."""
     with evaluation_mode(model):
-        if isinstance(model, Stack):
-            return _measure_stack(model, split, batch_size)
-        for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
-            logits = model(x)
-            sums += torch.stack([F.cross_entropy(logits, y, reduction="sum"), (logits.argmax(1) == y).sum()])
-    return sums / len(split)
+        return torch.cat([model(x) for x in split.x.split(500)])
 
 
-def _measure_stack(stack: Stack, split: Split, batch_size: int) -> torch.Tensor:
-    sums = torch.zeros(stack.size, 2, device=split.x.device)
-    for x, y in zip(split.x.split(batch_size), split.y.split(batch_size), strict=True):
-        logits, y = stack(x.expand(stack.size, *x.shape)), y.expand(stack.size, -1)
-        losses = F.cross_entropy(logits.transpose(1, 2), y, reduction="none")
-        sums += torch.stack([losses.sum(1), (logits.argmax(2) == y).sum(1)], 1)
-    return sums / len(split)
+def measure(model: nn.Module, split: Split) -> Tensor:
+    """Mean loss and accuracy over a whole split as a tensor of two, on the device (no waiting)."""
+    logits = predict(model, split)
+    correct = logits.argmax(1) == split.y
+    return torch.stack([F.cross_entropy(logits, split.y), correct.float().mean()])
 
 
 def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
@@ -230,38 +261,44 @@ def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
     return {"loss": loss, "accuracy": accuracy}
 
 
-def _check_devices(model: nn.Module, dataset: Dataset) -> None:
+def _full(model: nn.Module) -> Masks:
+    """Masks that keep everything; none for a network that has nothing to prune."""
+    try:
+        return full_masks(model)
+    except TypeError:
+        return {}
+
+
+def _check(model: nn.Module, dataset: Dataset, masks: Masks | None) -> None:
+    if masks is not None:
+        check_masks(model, masks)
     devices = {p.device for p in model.parameters()}
     if devices != {dataset.device}:
-        raise ValueError(f"The model is on {', '.join(sorted(map(str, devices)))}, the data on {dataset.device}. "
-                         f'Bring them together: model.to("{dataset.device}").')  # fmt: skip
+        came = f"The model is on {', '.join(sorted(map(str, devices)))}, the data on"
+        advice = f'Bring them together: model.to("{dataset.device}").'
+        raise ValueError(f"{came} {dataset.device}. {advice}")
+    kinds = {p.dtype for p in model.parameters()} - {dataset.train.x.dtype}
+    if kinds and dataset.train.x.is_floating_point():
+        came = f"the model's weights are {', '.join(sorted(map(str, kinds)))}"
+        raise ValueError(f"The data are {dataset.train.x.dtype}, {came}: call model.float().")
 
 
-def _table(measured: list, losses: list[float], first: int, per_epoch: int) -> pd.DataFrame:
-    rows = []
-    values = torch.stack([both for _, both in measured]).tolist()
-    previous = first
-    for (step, _), (loss, accuracy) in zip(measured, values, strict=True):
+def measurements(
+    measured: list[tuple[int, Tensor]], losses: list, first: int, per_epoch: int
+) -> pd.DataFrame:
+    """The table of a history, from (step, loss and accuracy) pairs and the loss of every step."""
+    losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
+    if not all(math.isfinite(loss) for loss in losses):
+        problem = "The training loss became infinite or NaN: the training diverged."
+        warnings.warn(f"{problem} Lower lr.", stacklevel=3)
+    rows, previous = [], first
+    for step, both in measured:
         if step > previous:  # the mean over the batches since the last measurement
             since = losses[previous - first : step - first]
             rows.append((step, "train", "loss", sum(since) / len(since)))
-        rows += [(step, "validation", "loss", loss), (step, "validation", "accuracy", accuracy)]
+        for metric, value in zip(("loss", "accuracy"), both.tolist(), strict=True):
+            rows.append((step, "validation", metric, value))
         previous = step
-    if not all(math.isfinite(loss) for loss in losses):
-        warnings.warn("The training loss became infinite or NaN: the training diverged. Lower lr.", stacklevel=3)
     table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
     table.insert(1, "epoch", table["step"] / per_epoch)
     return table
-
-
-def _has_axis(key: str, value: object) -> bool:
-    """Whether an entry of an optimiser's state is one per network: all but Adam's count of steps."""
-    return torch.is_tensor(value) and key != "step"
-
-
-def _copy(state):
-    if isinstance(state, torch.Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return {key: _copy(value) for key, value in state.items()}
-    return [_copy(value) for value in state] if isinstance(state, list) else state

@@ -1,7 +1,8 @@
-"""Knobs to turn: each function returns one widget that draws from finished tables, so every knob answers at once.
+"""Knobs to turn: each function returns one widget that draws from finished tables, so it is fast.
 
-All controls have labels and work from the keyboard; every picture has a text alternative, which also stands
-above it; an error in a callback is shown in the picture's place. Without a kernel a notebook shows the last picture.
+All controls have labels and work from the keyboard; every picture has a text alternative, which
+also stands above it; an error in a callback is shown in the picture's place. Without a kernel a
+notebook shows the last picture.
 """
 
 from lthlab.widgets.cost import cost_calculator

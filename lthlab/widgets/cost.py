@@ -1,11 +1,13 @@
 """Cost calculator: from a network and its examples to FLOPs, dollars, energy and CO2e."""
 
 import ipywidgets
+import pandas as pd
 
 from lthlab.cost import Assumptions
 from lthlab.widgets.panel import WIDE, Panel, choice, percent, slider
 
-# Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach. Sources: see `cost_calculator`.
+# Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach. Sources: see
+# `cost_calculator`.
 HARDWARE = {
     "laptop, two cores": (1e11, 30.0, 0.0, 0.5),
     "NVIDIA V100 (Patterson et al. 2021)": (125e12, 330.0, 1.5, 0.2),
@@ -16,12 +18,12 @@ GRIDS = {"world": 480, "Norway": 30, "France": 56, "Germany": 380, "USA": 370, "
 
 
 def cost_calculator() -> Panel:
-    """What a training costs: FLOPs, hours, dollars, energy and CO2e, for a network, its examples, a chip and a grid.
+    """What a training costs, by network, examples, chip and grid: FLOPs, dollars, energy, CO2e.
 
-    FLOPs: 6 per parameter and token (Kaplan et al. 2020, section 2.1). V100: 24.6 of 125 TFLOP/s reached, 330 W
-    (Patterson et al. 2021, table 4), 1.50 dollars (Li 2020); A100 and H100: NVIDIA's data sheets (dense bfloat16,
-    board power), prices and the share reached are round assumptions, as is the laptop. Overhead 1.1. Grids: g CO2e/kWh,
-    rounded from Ember 2024.
+    FLOPs: 6 per parameter and token (Kaplan et al. 2020, section 2.1). V100: 24.6 of 125 TFLOP/s
+    reached, 330 W (Patterson et al. 2021, table 4), 1.50 dollars (Li 2020); A100 and H100: NVIDIA's
+    data sheets (dense bfloat16, board power), prices and the share reached are round assumptions,
+    as is the laptop. Overhead 1.1. Grids: g CO2e/kWh, rounded from Ember 2024.
     """
 
     def draw(parameters, tokens, kept, chip, grid):
@@ -36,12 +38,12 @@ def cost_calculator() -> Panel:
             "kWh": f"{use.kwh(seconds):,.3g}",
             "kg of CO2e": f"{use.co2e_grams(seconds) / 1000:,.3g}",
         }
-        table = "".join(
-            f'<tr><th style="text-align: left">{name}</th><td>{value}</td></tr>' for name, value in rows.items()
+        network = (
+            f"{parameters:.3g} parameters, {kept:.0%} of them kept, {tokens:.3g} tokens or images"
         )
-        network = f"{parameters:.3g} parameters, {kept:.0%} of them kept, {tokens:.3g} tokens or images"
         bill = ", ".join(f"{value} {name}" for name, value in rows.items())
-        return f"{network}, on {chip}, electricity of {grid}: {bill}.", f"<table>{table}</table>"
+        table = pd.Series(rows).to_frame().to_html(header=False, border=0)
+        return f"{network}, on {chip}, electricity of {grid}: {bill}.", table
 
     def log_slider(low, high, value, label):
         return ipywidgets.FloatLogSlider(
@@ -51,7 +53,7 @@ def cost_calculator() -> Panel:
     controls = {
         "parameters": log_slider(4, 13, 266_200, "parameters"),
         "tokens": log_slider(3, 14, 90_000, "tokens or images"),
-        "kept": slider([1, 0.5, 0.2, 0.1, 0.05, 0.02], "kept, if it paid", percent, start=1),
+        "kept": slider([1, 0.5, 0.2, 0.1, 0.05, 0.02], "kept, if it paid", percent),
         "chip": choice([*HARDWARE], "hardware"),
         "grid": choice([*GRIDS], "electricity of"),
     }

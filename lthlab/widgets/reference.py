@@ -4,12 +4,12 @@ from importlib.resources import files
 
 import ipywidgets
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 
 from lthlab import plots
 from lthlab.stability import error_barrier
-from lthlab.widgets.panel import Panel, Stage, choice, percent, slider
+from lthlab.widgets.panel import Panel, Stage, choice, new_axes, percent, slider, training_axes
 
 
 def reference(name: str) -> pd.DataFrame:
@@ -18,84 +18,86 @@ def reference(name: str) -> pd.DataFrame:
 
 
 def ticket_race(dataset: str = "mnist1d") -> Panel:
-    """Play or scrub through the training of the reference runs: dense, ticket and its controls, with 95 % bands."""
+    """Play or scrub through the reference runs' training: dense, ticket, controls, 95 % bands."""
     rows = reference(dataset).query("split == 'validation' and metric == 'accuracy'")
     arms = ["dense", "ticket", "reinitialised", "shuffled"]
-    levels = sorted(rows.query("arm == 'shuffled'")["level"].unique())
-    density = rows.query("arm == 'ticket'").groupby("level")["density"].first()
-    grouped = rows[rows["arm"].isin(arms)].groupby(["arm", "level", "step"])["value"]
-    means, bands = grouped.mean(), grouped.apply(lambda v: plots.band(v.to_numpy()))
+    density = rows.query("arm == 'shuffled'").groupby("level")["density"].first()
+    tables = _summary(rows.query("arm in @arms").groupby(["arm", "level", "step"])["value"])
     steps, seeds = sorted(rows["step"].unique()), rows["seed"].nunique()
 
-    figure = Figure(figsize=(8, 4.4))
-    ax = figure.add_axes((0.12, 0.15, 0.83, 0.81))
-    ax.set(xlim=(0, steps[-1]), ylim=(0, 1), xlabel="training step", ylabel="validation accuracy")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
-    looks = {arm: {"color": plots.ARM_COLORS[arm], "dashes": plots.ARM_DASHES.get(arm) or (1, 0)} for arm in arms}
-    handles = [ax.plot([], [], label=arm, **looks[arm])[0] for arm in arms]
-    ax.legend(handles=handles, loc="lower right", frameon=False)
-    stage = Stage(figure)
+    ax = training_axes()
+    ax.set_xlim(0, steps[-1])
+    looks = {arm: dict(zip(("color", "dashes"), plots.look(arm), strict=True)) for arm in arms}
+    for arm in arms:
+        ax.plot([], [], label=arm, **looks[arm])
+    ax.legend(loc="lower right", frameon=False)
+    stage = Stage(ax)
 
     def draw(step, level):
         moving, now = [], []
         for arm in arms:
-            line, band = (table[arm, level if arm != "dense" else 0].loc[:step] for table in (means, bands))
-            moving += ax.plot(line.index, line, marker="o", markevery=[-1], **looks[arm])
-            moving.append(ax.fill_between(line.index, *zip(*band, strict=True), color=looks[arm]["color"], alpha=0.15))
-            now.append(f"{arm} {line.iloc[-1]:.1%}")
-        sentence = f"Step {step}, {percent(density[level])} of the weights kept, {seeds} seeds: {', '.join(now)}."
-        return sentence, stage.show(moving)
+            shown = [table[arm, level if arm != "dense" else 0].loc[:step] for table in tables]
+            moving += _line(ax, *shown, marker="o", markevery=[-1], **looks[arm])
+            now.append(f"{arm} {shown[0].iloc[-1]:.1%}")
+        where = f"Step {step}, {percent(density[level])} of the weights kept, {seeds} seeds"
+        return f"{where}: {', '.join(now)}.", stage.show(moving)
 
-    step = slider(steps, "training step", start=steps[0])
+    step = slider(steps, "training step")
     play = ipywidgets.Play(min=0, max=len(steps) - 1, interval=400, description="play the race")
     ipywidgets.jslink((play, "value"), (step, "index"))
-    chosen = choice([(percent(density[level]), level) for level in levels], "weights kept")
-    chosen.value = levels[len(levels) // 2]
-    return Panel(f"Ticket race on {dataset}", {"step": step, "level": chosen}, draw, [play], still={"step": steps[-1]})
+    kept = [(percent(density[level]), level) for level in density.index]
+    controls = {"step": step, "level": choice(kept, "weights kept", start=len(kept) // 2)}
+    return Panel(f"Ticket race on {dataset}", controls, draw, [play], step=steps[-1])
 
 
 def rewind_dial() -> Panel:
-    """Turn the rewind step k: the path between two copies, the barrier on it, and what the ticket is worth."""
+    """Turn the rewind step k: the path between two copies, its barrier, the ticket's accuracy."""
     lines, tickets = reference("stability"), reference("rewinding")
-    tickets = tickets.query("arm == 'ticket' and split == 'validation' and metric == 'accuracy' and level == 9")
-    tickets = tickets[tickets["step"] == tickets["step"].max()].groupby("rewind_step")["value"]
-    barrier = lines.groupby(["network", "rewind_step", "seed"])[["alpha", "metric", "value"]].apply(error_barrier)
-    barrier, steps = barrier.groupby(["network", "rewind_step"]), sorted(lines["rewind_step"].unique())
-    paths = lines.assign(error=1 - lines["value"]).groupby(["network", "rewind_step", "alpha"])["error"]
-    colours = {"dense": plots.ARM_COLORS["dense"], "ticket": plots.ARM_COLORS["ticket"]}
-    tables = {name: (group.mean(), group.apply(lambda v: plots.band(v.to_numpy()))) for name, group in
-              {"path": paths, "barrier": barrier, "ticket": tickets}.items()}  # fmt: skip
+    tickets = tickets.query(
+        "arm == 'ticket' and level == 9 and split == 'validation' and metric == 'accuracy' "
+        "and step == step.max()"
+    )
+    by = ["network", "rewind_step"]
+    columns = lines.groupby([*by, "seed"])[["alpha", "metric", "value"]]
+    errors = lines.assign(error=1 - lines["value"]).groupby([*by, "alpha"])["error"]
+    paths, barriers = _summary(errors), _summary(columns.apply(error_barrier).groupby(by))
+    worth, steps = _summary(tickets.groupby("rewind_step")["value"]), barriers[0]["dense"].index
+    colors = {network: plots.arm_color(network) for network in ("dense", "ticket")}
 
-    figure = Figure(figsize=(11.5, 3.9))
-    path, height, quality = (figure.add_axes((left, 0.16, 0.25, 0.73)) for left in (0.08, 0.405, 0.73))
-    path.set(title="between two copies", xlabel="from the first copy to the second", ylabel="error", ylim=(0, 1))
-    path.set_xlim(0, 1)
-    quality.set(title="accuracy of the ticket", xlabel="step k rewound to")
-
-    def line(ax, means, bands, colour, **options):
-        band = ax.fill_between(means.index, *zip(*bands, strict=True), color=colour, alpha=0.15)
-        return [band, *ax.plot(means.index, means, color=colour, **options)]
-
-    for network, colour in colours.items():
-        line(height, *(table[network] for table in tables["barrier"]), colour, marker="o", label=network)
-    line(quality, *tables["ticket"], colours["ticket"], marker="o")
+    places = ((left, 0.16, 0.25, 0.73) for left in (0.08, 0.405, 0.73))
+    axes = path, height, quality = new_axes((11.5, 3.9), *places)
+    path.set(title="between two copies", xlabel="from the first copy to the second", ylabel="error")
+    path.set(xlim=(0, 1), ylim=(0, 1))
+    for network, color in colors.items():
+        table = (means[network] for means in barriers)
+        _line(height, *table, color, marker="o", label=network)
+    _line(quality, *worth, colors["ticket"], marker="o")
     height.set(title="error barrier", xlabel="step k", ylim=(0, None))
     height.legend(frameon=False)
-    for ax in (path, height, quality):
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
+    quality.set(title="accuracy of the ticket", xlabel="step k rewound to")
+    for ax in axes:
         ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # fixed, whatever moves
-    stage = Stage(figure)
+    stage = Stage(path)
 
     def draw(k):
-        moving, means = [], tables["ticket"][0]
-        for network, colour in colours.items():
-            moving += line(path, *(table[network, k] for table in tables["path"]), colour)
-            moving += height.plot([k], [tables["barrier"][0][network, k]], "o", markersize=13, color=colour)
-        moving += quality.plot([k], [means[k]], "o", markersize=13, color=colours["ticket"])
-        barriers = {network: 100 * tables["barrier"][0][network, k] for network in colours}
+        moving = [quality.scatter(k, worth[0][k], s=170, color=colors["ticket"])]
+        for network, color in colors.items():
+            moving += _line(path, *(table[network, k] for table in paths), color)
+            moving.append(height.scatter(k, barriers[0][network, k], s=170, color=color))
+        dense, ticket = (f"{100 * barriers[0][network, k]:.1f}" for network in colors)
         return (
-            f"k = {k}: barrier {barriers['dense']:.1f} points between dense copies, {barriers['ticket']:.1f} between "
-            f"tickets; the ticket rewound to k reaches {means[k]:.1%} (means of ten seeds)."
+            f"k = {k}: barrier {dense} points between dense copies, {ticket} between tickets; "
+            f"the ticket rewound to k reaches {worth[0][k]:.1%} (means of ten seeds)."
         ), stage.show(moving)
 
-    return Panel("Rewind dial", {"k": slider(steps, "rewind to step k", start=steps[0])}, draw)
+    return Panel("Rewind dial", {"k": slider(steps, "rewind to step k")}, draw)
+
+
+def _summary(groups) -> tuple[pd.Series, pd.Series]:
+    """The mean of each group, and its 95 % band."""
+    return groups.mean(), groups.apply(lambda values: plots.band(values.to_numpy()))
+
+
+def _line(ax: Axes, means: pd.Series, bands: pd.Series, color: str, **options) -> list[Artist]:
+    band = ax.fill_between(means.index, *zip(*bands, strict=True), color=color, alpha=0.15)
+    return [band, *ax.plot(means, color=color, **options)]

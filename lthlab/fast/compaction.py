@@ -3,37 +3,40 @@
 import itertools
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from lthlab.masks import Masks, check_masks, prunable_weights
-from lthlab.sparse import chain_of
+from lthlab.fast.by_hand import chain_of
+from lthlab.masks import Masks, check_masks
 
 
 class Select(nn.Module):
-    """Keep some of the input features: what is left to look at when all weights of the others are pruned."""
+    """Keep some input features: what is left to look at when all weights of others are pruned."""
 
-    def __init__(self, features: torch.Tensor):
+    def __init__(self, features: Tensor):
         super().__init__()
         self.register_buffer("features", features)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x.index_select(1, self.features)
 
 
 @torch.no_grad()
 def compact(model: nn.Module, masks: Masks) -> nn.Sequential:
-    """A smaller dense network with the same outputs: without inputs and neurons that masks have cut off.
+    """A smaller dense network with the same outputs, without what masks have cut off.
 
     For chains of Linear and ReLU. What goes: inputs whose weights are all pruned, neurons that feed
-    nothing, and neurons that are fed nothing (their constant value moves into the next layer's bias).
-    What is left of the masks is zeros in smaller matrices. Raises TypeError for other networks.
+    nothing, and neurons that are fed nothing (their constant value moves into the next layer's
+    bias). What is left of the masks is zeros in smaller matrices. Raises TypeError for other
+    networks.
     """
     layers = chain_of(model)
     if not layers:
-        raise TypeError(f"{type(model).__name__} is not a plain chain of Linear and ReLU, so its neurons stay.")
+        kind = type(model).__name__
+        raise TypeError(f"{kind} is not a plain chain of Linear and ReLU, so its neurons stay.")
     check_masks(model, masks)
-    weights = [weight * masks[name] for name, weight in prunable_weights(model).items()]
-    biases = [layer.bias.clone() for layer in layers]
+    keep = {name: masks.get(f"{name}.weight", 1) for name in layers}  # all of what is kept dense
+    weights = [layer.weight * keep[name] for name, layer in layers.items()]
+    biases = [layer.bias.clone() for layer in layers.values()]
     for before, after in itertools.pairwise(range(len(layers))):  # forward: who is fed?
         silent = ~weights[before].any(1)
         biases[after] += weights[after][:, silent] @ biases[before][silent].relu()

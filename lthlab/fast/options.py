@@ -1,0 +1,60 @@
+"""What PyTorch itself offers for networks that train by autograd, on graphics cards above all."""
+
+import contextlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from lthlab.masks import Masks
+from lthlab.recipes import Recipe
+from lthlab.steps import Loss, Step
+
+
+@dataclass(frozen=True)
+class TorchOptions:
+    """A kind of step with options of PyTorch: `train(..., step=TorchOptions(bfloat16=True))`.
+
+    Results differ from autograd's by rounding (and by dropout's noise where compiled).
+
+    `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
+    `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as
+    they are. `compile`: a mode of torch.compile, or "" for none: "default" fuses operations,
+    "reduce-overhead" also replays them as CUDA graphs, which spares tiny networks the launches.
+    """
+
+    channels_last: bool = False
+    bfloat16: bool = False
+    compile: str = ""
+
+    def __call__(
+        self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss
+    ) -> "OptionsStep":
+        if self.channels_last:
+            for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d)):
+                convolution.to(memory_format=torch.channels_last)
+        return OptionsStep(model, masks, recipe, loss, self)
+
+
+class OptionsStep(Step):
+    """Autograd under `TorchOptions`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        masks: Masks | None,
+        recipe: Recipe,
+        loss: Loss,
+        options: TorchOptions,
+    ):
+        super().__init__(model, masks, recipe, loss)
+        self.options = options
+        if options.compile:
+            self.model = torch.compile(model, mode=options.compile)
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.options.channels_last and x.dim() == 4:
+            x = x.contiguous(memory_format=torch.channels_last)
+        half = torch.autocast(x.device.type, torch.bfloat16)
+        with half if self.options.bfloat16 else contextlib.nullcontext():
+            return super().__call__(x, y)

@@ -1,0 +1,136 @@
+"""Several networks of one shape trained in one step: for networks so small that launches cost most.
+
+torch.func's model ensembling: the parameters get a first axis for the network, and every operation
+runs once for all. On a GPU it saves launches; on a CPU it pays for small convolutional networks.
+"""
+
+import copy
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torch.nn import functional as F
+
+from lthlab.batches import Batches
+from lthlab.data import Dataset, Split
+from lthlab.masks import Masks, check_masks
+from lthlab.recipes import Recipe, count_steps
+from lthlab.steps import Step
+from lthlab.training import Duration, History, measurements, training
+
+PREFIX = "networks."
+
+
+class Stack(nn.Module):
+    """Networks of one architecture as one: inputs (networks, batch, ...), logits likewise.
+
+    Its parameters are copies; `store` puts them back. Raises ValueError for networks that differ or
+    share weights.
+    """
+
+    def __init__(self, models: Sequence[nn.Module]):
+        super().__init__()
+        looks = [(repr(m), [(n, t.shape) for n, t in m.state_dict().items()]) for m in models]
+        if not models or any(look != looks[0] for look in looks):
+            raise ValueError("A stack takes one or more networks of the same architecture.")
+        named = [*models[0].named_parameters(remove_duplicate=False)]
+        if len(named) != len([*models[0].parameters()]):
+            raise ValueError(
+                "Networks that share weights cannot be stacked: train them one by one."
+            )
+        models = [copy.deepcopy(model).train() for model in models]
+        self.keep_dense = getattr(models[0], "keep_dense", ())
+        self.plan = [copy.deepcopy(models[0]).to("meta")]  # in a list: its parameters do not train
+        self.networks, self.size = models[0], len(models)
+        parameters, buffers = stack_module_state(models)
+        for name, tensor in (parameters | buffers).items():
+            path, _, own = name.rpartition(".")
+            module = self.networks.get_submodule(path)
+            if name in parameters:
+                wanted = tensor.requires_grad
+                module.register_parameter(own, nn.Parameter(tensor.detach().clone(), wanted))
+            else:
+                module.register_buffer(own, tensor.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = dict(self.networks.named_parameters()), dict(self.networks.named_buffers())
+        return vmap(self._one, in_dims=(0, 0, 0), randomness="different")(*state, x)
+
+    def _one(self, parameters: dict, buffers: dict, x: Tensor) -> Tensor:
+        self.plan[0].train(self.training)
+        return functional_call(self.plan[0], (parameters, buffers), (x,))
+
+    @torch.no_grad()
+    def store(self, models: Sequence[nn.Module]) -> None:
+        """Copy the values of each network into its model."""
+        state = self.networks.state_dict()
+        for number, model in enumerate(models):
+            model.load_state_dict({name: tensor[number] for name, tensor in state.items()})
+
+    @torch.no_grad()
+    def measure(self, split: Split) -> Tensor:
+        """Mean loss and accuracy of each network over a split: (networks, 2)."""
+        self.eval()
+        parts = [self(x.expand(self.size, *x.shape)) for x in split.x.split(500)]
+        logits, y = torch.cat(parts, 1), split.y.expand(self.size, -1)
+        loss = F.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
+        return torch.stack([loss, (logits.argmax(2) == y).float().mean(1)], 1)
+
+
+class StackedStep(Step):
+    """By autograd, all networks at once: a loss for each; their sum has the gradients of all."""
+
+    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
+        for parameter in self.trained.values():
+            parameter.grad = None
+        logits = self.model(x).transpose(1, 2)
+        losses = F.cross_entropy(logits, y, reduction="none").mean(1)
+        losses.sum().backward()
+        return losses.detach()
+
+
+def train_stacked(
+    models: Sequence[nn.Module],
+    dataset: Dataset,
+    recipe: Recipe,
+    masks: Sequence[Masks] | None = None,
+    *,
+    seeds: Sequence[int],
+    evaluate_every: Duration = "1ep",
+) -> list[History]:
+    """Train networks of one architecture in place, all in each step; a history for each.
+
+    Every network has masks and a seed of its own. The results are those of `train` up to rounding
+    (dropout draws other noise), in less time where networks are tiny. `seconds` of each history is
+    the time of all divided by their number. Raises ValueError for networks that differ or share
+    weights, or masks of other models.
+    """
+    if not len(models) == len(seeds) == len(masks or seeds):
+        came = f"{len(models)} networks, {len(seeds)} seeds, {len(masks or seeds)} masks"
+        raise ValueError(f"Every network needs a seed, and masks if one has them; got {came}.")
+    for model, own in zip(models, masks or [], strict=bool(masks)):
+        check_masks(model, own)
+    began, stack = time.perf_counter(), Stack(models)
+    per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
+    period = count_steps(evaluate_every, per_epoch) or last
+    each = [Batches(dataset, recipe.batch_size, seed, recipe.augmentation) for seed in seeds]
+
+    def batches(step: int) -> tuple[Tensor, Tensor]:
+        drawn = [own(step) for own in each]
+        return torch.stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
+
+    together = masks and {PREFIX + n: torch.stack([own[n] for own in masks]) for n in masks[0]}
+    options = {"stops": {*range(0, last, period), last}, "batches": batches, "step": StackedStep}
+    measured = []
+    for now in training(stack, dataset, recipe, together, seed=seeds[0], **options):
+        measured.append((now.step, stack.measure(dataset.validation)))
+    stack.store(models)
+    seconds = (time.perf_counter() - began) / len(models)
+    histories = []
+    for number in range(len(models)):
+        own = [(step, both[number]) for step, both in measured]
+        table = measurements(own, [losses[number] for losses in now.losses], 0, per_epoch)
+        histories.append(History(table, {}, seconds, masks and masks[number]))
+    return histories

@@ -1,0 +1,164 @@
+"""A folder of finished levels, one checksummed file each, and what a run is known by."""
+
+import copy
+import hashlib
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from lthlab.files import load_tensors, save_tensors
+from lthlab.levels import Key, Level, Setting
+from lthlab.steps import State, find_step
+from lthlab.training import History
+
+COLUMNS = ["step", "epoch", "split", "metric", "value"]  # of a history's table
+
+
+class Folder:
+    """Finished levels as files, by (arm, seed, level); each says in itself which one it is.
+
+    Read only when asked for. A damaged file, or one that was put in another's place, counts as not
+    there, with a warning. Raises OSError when a file cannot be written: finished levels stay.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path).expanduser().absolute()
+
+    def file(self, key: Key) -> Path:
+        """Where a level lies: the arm's name made safe for every file system, and kept distinct."""
+        arm, seed, level = key
+        safe = re.sub(r"[^a-z0-9 -]", "", arm.lower())[:60].replace(" ", "-")
+        if safe.replace("-", " ") != arm:
+            safe = f"{safe}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
+        return self.path / safe / f"seed-{seed:03d}-level-{level:02d}.safetensors"
+
+    def __contains__(self, key: Key) -> bool:
+        if not self.file(key).exists():
+            return False
+        try:
+            self._read(key)
+        except ValueError as error:
+            warnings.warn(f"{error} It is computed again.", stacklevel=2)
+            return False
+        return True
+
+    def __getitem__(self, key: Key) -> Level:
+        try:
+            tensors, known = self._read(key)
+        except ValueError as error:
+            lost = "It was lost while the run went on (run it again), or does not run."
+            raise OSError(f"{error} {lost}") from None
+
+        def part(name: str) -> dict[str, Tensor]:
+            begin = f"{name}/"
+            return {k.removeprefix(begin): t for k, t in tensors.items() if k.startswith(begin)}
+
+        def state(name: str, step: int) -> State:
+            return State(step, part(f"{name}/model"), part(f"{name}/optimizer"))
+
+        history = History(
+            pd.DataFrame(known["rows"], columns=COLUMNS),
+            {step: state(f"states/{step}", step) for step in known["states"]},
+            known["seconds"],
+            part("masks"),
+        )
+        start, correct = state("start", known["start"]), tensors.get("correct")
+        parts = history.masks, start, part("trained"), history, correct
+        return Level(key[2], known["density"], *parts)
+
+    def __setitem__(self, key: Key, level: Level) -> None:
+        arm, seed, number = key
+        states = {f"states/{step}": state for step, state in level.history.states.items()}
+        parts = {"masks": level.masks, "trained": level.trained}
+        for name, state in {"start": level.start, **states}.items():
+            parts |= {f"{name}/model": state.model, f"{name}/optimizer": state.optimizer}
+        tensors = {f"{name}/{k}": t for name, part in parts.items() for k, t in part.items()}
+        if level.correct is not None:
+            tensors["correct"] = level.correct
+        known = {
+            "is": [self.path.name, arm, int(seed), int(number)],
+            "rows": level.history.table[COLUMNS].to_numpy().tolist(),
+            "states": [*level.history.states],
+            "seconds": level.history.seconds,
+            "density": level.density,
+            "start": level.start.step,
+        }
+        try:
+            save_tensors(tensors, self.file(key), "level", known)
+        except (OSError, SafetensorError) as error:
+            raise OSError(
+                f"Could not write {self.file(key)}: {error}. Finished levels are kept: make room "
+                f"and run the same call again."
+            ) from None
+
+    def _read(self, key: Key) -> tuple[dict[str, Tensor], dict]:
+        tensors, known = load_tensors(self.file(key), "level")
+        if known["is"] != [self.path.name, *key]:
+            arm, seed, level = known["is"][1:]
+            holds = f"level {level} of {arm!r}, seed {seed}, of the run {known['is'][0]}"
+            raise ValueError(f"{self.file(key)} holds {holds}: it is not where it belongs.")
+        return tensors, known
+
+
+def identity(setting: Setting, version: str, *others: Callable | str) -> str:
+    """What a run is known by: a digest of all that its results depend on, computed once.
+
+    The recipe, the data, the network (its structure, initial values and what it computes), the kind
+    of step, the device, PyTorch's version and precision, and the `version` that the user gives. Not
+    the number of threads, a cache, or anything else of the machine.
+    """
+    if not version and any(getattr(other, "__name__", "") == "<lambda>" for other in others):
+        raise ValueError("A lambda has no name to be known by: define a function, or say version=.")
+    model, data = setting.build(0), setting.data
+    splits = (data.train, data.validation, data.test)
+    known = {
+        "recipe": asdict(setting.recipe),
+        "watched": [setting.rewind_to, setting.evaluate_every, setting.evaluate_at],
+        "states": setting.states,
+        "network": [repr(model), [*model.state_dict()], [*getattr(model, "keep_dense", ())]],
+        "weights": _digest(model.state_dict().values()),
+        "outputs": _outputs(model, data.train.x[:4]),
+        "data": [data.name, _digest(t for split in splits for t in (split.x, split.y))],
+        "step": _name(find_step(setting.step)),
+        "test": setting.test,
+        "torch": [torch.__version__, data.device.type, torch.get_float32_matmul_precision()],
+        "version": [version, *map(_name, others)],
+    }
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _outputs(model: nn.Module, x: Tensor) -> list[str]:
+    """What a network computes, to six digits of double precision: the same on every machine."""
+    model, x = copy.deepcopy(model).cpu().eval(), x.cpu()
+    with torch.no_grad():
+        try:
+            outputs = model.double()(x.double() if x.is_floating_point() else x)
+        except RuntimeError:  # it makes tensors of single precision of its own
+            outputs = model.float()(x)
+    return [f"{value:.6g}" for value in outputs.flatten().tolist()]
+
+
+def _name(thing: object) -> str:
+    """A function by module and name, a kind of step as it says itself, all else as it prints."""
+    if isinstance(thing, partial):
+        return f"{_name(thing.func)} of {thing.args} {sorted(thing.keywords.items())}"
+    if known := getattr(thing, "identity", None):
+        return known
+    name = getattr(thing, "__qualname__", None)
+    return f"{thing.__module__}.{name}" if name else repr(thing)
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,64 @@
+"""Evidence from replicates: means with 95 % intervals, and differences seed by seed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95 % Student-t interval over `n` replicates."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def points(self, digits: int = 1) -> str:
+        """The interval of an accuracy, in percentage points: '+1.2 [+0.4, +2.0], n = 5'."""
+        mean, low, high = self._times_100(f"+.{digits}f")
+        return f"{mean} [{low}, {high}], n = {self.n}"
+
+    def percent(self, digits: int = 1) -> str:
+        """The interval of an accuracy as percentages: '85.1 % [84.6, 85.6], n = 5'."""
+        mean, low, high = self._times_100(f".{digits}f")
+        return f"{mean} % [{low}, {high}], n = {self.n}"
+
+    def _times_100(self, form: str) -> list[str]:
+        return [format(100 * value, form) for value in (self.mean, self.low, self.high)]
+
+
+def interval(values: Iterable[float]) -> Interval:
+    """Mean and 95 % t-interval of independent replicates; ValueError for fewer than three."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 3 or not np.isfinite(values).all():
+        raise ValueError(
+            f"An interval needs at least three finite replicates; got {values.tolist()}."
+        )
+    if np.ptp(values) == 0:  # no spread, no test
+        found = (values[0],) * 3
+    else:
+        found = values.mean(), *stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    return Interval(*map(float, found), len(values))
+
+
+def paired(table: pd.DataFrame, arm: object, against: object, by: str = "arm") -> Interval:
+    """The difference `arm` minus `against`, seed by seed, with its interval over seeds.
+
+    `table` has one row per arm and seed with columns `by`, seed and value. Pairing takes out what
+    two arms of one seed share. Raises ValueError when a seed is missing from one arm or occurs
+    twice.
+    """
+    rows = table[table[by].isin([arm, against])]
+    if rows.duplicated([by, "seed"]).any():
+        raise ValueError(
+            f"Several rows for one {by} and seed: choose one metric, split, step and level first."
+        )
+    wide = rows.pivot(index="seed", columns=by, values="value")
+    if {*wide.dropna(axis="columns")} != {arm, against}:
+        came = wide.notna().sum().to_dict()
+        raise ValueError(f"{arm!r} and {against!r} need the same seeds; got {came} replicates.")
+    return interval(wide[arm] - wide[against])
