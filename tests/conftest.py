@@ -7,7 +7,6 @@ from pathlib import Path
 
 os.environ.setdefault("LTHLAB_DEVICE", "cpu")  # LTHLAB_DEVICE=cuda tests on a GPU
 os.environ["MPLBACKEND"] = "Agg"
-os.environ["LTHLAB_SPARSE_BELOW"] = "0.5"  # so that no test depends on how fast this machine is
 
 import numpy as np
 import pytest
@@ -20,7 +19,8 @@ torch.set_num_threads(1)
 settings.register_profile("lthlab", deadline=None, max_examples=40, derandomize=True, database=None)
 settings.load_profile("lthlab")
 
-# What takes longest comes first: `make test` hands each test to the first of its two workers that is free.
+# What takes longest comes first: `make test` hands each test to the first of its workers that is
+# free.
 FIRST = ["test_notebooks", "test_browser", "test_runs", "test_exercises"]
 
 
@@ -31,8 +31,12 @@ def pytest_collection_modifyitems(items):
 
 def pytest_terminal_summary(terminalreporter):
     """What tests measured (answer times, seconds of notebooks), whichever worker ran them."""
-    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
-    found = [value for report in reports for key, value in report.user_properties if key == "measured"]
+    reports = [
+        report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)
+    ]
+    found = [
+        value for report in reports for key, value in report.user_properties if key == "measured"
+    ]
     if found:
         terminalreporter.section("measured")
         for value in found:
@@ -42,12 +46,16 @@ def pytest_terminal_summary(terminalreporter):
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
-def make_blobs(name: str, shape: tuple[int, ...], classes: int, train: int, held_out: int, test: int) -> Dataset:
+def make_blobs(
+    name: str, shape: tuple[int, ...], classes: int, train: int, held_out: int, test: int
+) -> Dataset:
     """Gaussian blobs, one per class, that a small network can learn to tell apart."""
     draw = np.random.default_rng(7)
     centres = draw.normal(size=(classes, *shape))
     y, y_test = (np.arange(count) % classes for count in (train + held_out, test))
-    x, x_test = (centres[labels] + 1.5 * draw.normal(size=(len(labels), *shape)) for labels in (y, y_test))
+    x, x_test = (
+        centres[labels] + 1.5 * draw.normal(size=(len(labels), *shape)) for labels in (y, y_test)
+    )
     return make_dataset(name, x, y, x_test, y_test, tuple("abcdefghij"[:classes]), held_out)
 
 

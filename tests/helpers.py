@@ -11,7 +11,12 @@ def bits(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def some_masks(model, keep: float = 0.4, seed: int = 0):
-    return prune(random(model, seed), full_masks(model), 1 - keep)
+    return prune(random(model, seed=seed), full_masks(model), 1 - keep)
+
+
+def same_masks(one, other) -> bool:
+    """Whether both keep the same weights, with their layers in the same order."""
+    return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
 def states_equal(one, other) -> bool:

@@ -26,8 +26,15 @@ ROOT = Path(__file__).parent.parent
 ARTEFACTS = ROOT / "test-artefacts"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # What a browser must not be told to fetch while it tests: it would only find a closed network.
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-             "--disable-sync", "--no-first-run", "--disable-quic"]  # fmt: skip
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--disable-quic",
+]
 
 
 def find_browser(playwright) -> str:
@@ -38,16 +45,25 @@ def find_browser(playwright) -> str:
     own = playwright.chromium.executable_path
     attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if hasattr(os, "geteuid") and os.geteuid() == 0 and shutil.which("apt-get"):
-        attempts += [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]]
+        attempts += [
+            ["apt-get", "update"],
+            ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+        ]
     for command in attempts:
         if not Path(own).exists() and not shutil.which("chromium"):
             subprocess.run(
-                command, capture_output=True, timeout=300, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+                command,
+                capture_output=True,
+                timeout=300,
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
             )
     if found := (own if Path(own).exists() else shutil.which("chromium")):
         return found
-    pytest.fail("The browser tests need Chromium or Chrome and could not install one: install Chromium, or leave "
-                "them out with `make test BROWSER=0`.", pytrace=False)  # fmt: skip
+    pytest.fail(
+        "The browser tests need Chromium or Chrome and could not install one: install Chromium, or "
+        "leave them out with `make test BROWSER=0`.",
+        pytrace=False,
+    )
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +71,9 @@ def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=find_browser(playwright), args=ARGUMENTS)
+        launched = playwright.chromium.launch(
+            executable_path=find_browser(playwright), args=ARGUMENTS
+        )
         yield launched
         launched.close()
 
@@ -89,20 +107,25 @@ def page(browser, request):
 
 
 def serve(command: list[str], folder: Path, ready: str):
-    """Start a server on loopback in `folder`, wait until `ready` answers, yield its address, stop it."""
+    """Start a server on loopback in `folder`; yield its address when `ready` answers; stop it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     paths = [str(ROOT / "tests" / "offline"), os.environ.get("PYTHONPATH", "")]
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
-    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # all cells are on the page
+    whole = '{"windowingMode": "none"}'  # all cells are on the page
+    (settings / "tracker.jupyterlab-settings").write_text(whole)
     (settings.parent / "apputils-extension").mkdir()
-    (settings.parent / "apputils-extension" / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
+    (settings.parent / "apputils-extension" / "notification.jupyterlab-settings").write_text(
+        '{"fetchNews": "false"}'
+    )
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)), "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"), "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-    }  # fmt: skip
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+    }
     environment.pop("MPLBACKEND", None)  # which tests set and readers do not
     address = f"http://127.0.0.1:{port}"
     with open(folder / "server.log", "w") as log:
@@ -126,10 +149,17 @@ def serve(command: list[str], folder: Path, ready: str):
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     for notebook in ("00_start_here", "08_sparsity_explorer"):
-        fresh = read_source(ROOT / "notebooks" / "source" / f"{notebook}.py")  # without outputs, to see them come
+        # Without outputs, to see them come.
+        fresh = read_source(ROOT / "notebooks" / "source" / f"{notebook}.py")
         nbformat.write(fresh, folder / f"{notebook}.ipynb")
-    command = ["jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", "--port={port}",
-               "--IdentityProvider.token="]  # fmt: skip
+    command = [
+        "jupyterlab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        "--port={port}",
+        "--IdentityProvider.token=",
+    ]
     yield from serve(command, folder, "/api")
 
 
@@ -137,12 +167,18 @@ def lab(tmp_path_factory):
 def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     shutil.copy(ROOT / "notebooks" / "08_sparsity_explorer.ipynb", folder)
-    command = ["voila", "08_sparsity_explorer.ipynb", "--no-browser", "--Voila.ip=127.0.0.1", "--port={port}"]
+    command = [
+        "voila",
+        "08_sparsity_explorer.ipynb",
+        "--no-browser",
+        "--Voila.ip=127.0.0.1",
+        "--port={port}",
+    ]
     yield from serve(command, folder, "/voila/static/voila.js")
 
 
 def wait_until(true, seconds: float = 15):
-    """Wait for a condition on what is on the page; widgets replace their elements, so it is looked up anew."""
+    """Wait for a condition on the page; widgets replace their elements, so it is looked up anew."""
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "this did not come true in time"
@@ -153,8 +189,9 @@ def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
     """Open a notebook in JupyterLab, run all its cells from the menu and wait for the last."""
     page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # without the tabs of the test before
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    # Run before it has a kernel, JupyterLab asks for one, although the notebook names it; so does a reader's.
-    page.locator(".jp-NotebookPanel-toolbar .jp-KernelName", has_text="Python 3").wait_for(timeout=60_000)
+    # Before it has its kernel, JupyterLab would ask for one, although the notebook names it.
+    kernel = page.locator(".jp-NotebookPanel-toolbar .jp-KernelName", has_text="Python 3")
+    kernel.wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
@@ -171,10 +208,14 @@ def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
         ARTEFACTS.mkdir(exist_ok=True)
         page.screenshot(path=ARTEFACTS / f"stuck-{notebook}.png")
         dialogs = page.locator(".jp-Dialog").all_inner_texts()
-        pytest.fail(f"{notebook} did not run in {limit} s: prompts {prompts.all_text_contents()}, dialogs {dialogs}, "
-                    f"console {page.complaints[-5:]}", pytrace=False)  # fmt: skip
-    assert page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
-    assert page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']").count() == 0
+        pytest.fail(
+            f"{notebook} did not run in {limit} s: prompts {prompts.all_text_contents()}, "
+            f"dialogs {dialogs}, console {page.complaints[-5:]}",
+            pytrace=False,
+        )
+    for kind in ("stderr", "error"):
+        bad = page.locator(f".jp-OutputArea [data-mime-type='application/vnd.jupyter.{kind}']")
+        assert bad.count() == 0, bad.first.inner_text()
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +228,7 @@ def dashboard(browser, lab):
 
 
 def complaints(page) -> list[str]:
-    """Errors on the page, without those of other people's extensions that are missing or do not load."""
+    """Errors on the page, without those of others' extensions that are missing or do not load."""
     foreign = ("Failed to load resource", "shared module")
     return [text for text in page.complaints if not any(words in text for words in foreign)]
 
@@ -199,9 +240,11 @@ def said(panel) -> str:
 WATCH = """panel => {
     window.asked = window.answered = null;
     const ask = () => { window.asked = performance.now(); };
-    for (const kind of ['keydown', 'change']) panel.addEventListener(kind, ask, {capture: true, once: true});
+    for (const kind of ['keydown', 'change'])
+        panel.addEventListener(kind, ask, {capture: true, once: true});
     const watcher = new MutationObserver(changes => {
-        const drawn = node => node.matches && (node.matches('img, table') || node.querySelector('img, table'));
+        const drawn = node => node.matches
+            && (node.matches('img, table') || node.querySelector('img, table'));
         if (!changes.some(change => [...change.addedNodes].some(drawn))) return;
         const picture = panel.querySelector('img:last-of-type');
         const done = () => { window.answered = performance.now(); watcher.disconnect(); };
@@ -212,7 +255,10 @@ WATCH = """panel => {
 
 
 def answer_to(page, panel, act) -> float | None:
-    """Milliseconds from the key or choice to the new picture, by the browser's clock; None where nothing changed."""
+    """Milliseconds from the key or choice to the new picture, by the browser's clock.
+
+    None where nothing changed.
+    """
     panel.evaluate(WATCH)
     act()
     for _ in range(100):
@@ -223,7 +269,7 @@ def answer_to(page, panel, act) -> float | None:
 
 
 def turn_every_knob(page, panel) -> list[float]:
-    """Move each slider over its range with the keyboard, then with the mouse, and choose every option of each list."""
+    """Move each slider with the keyboard and the mouse, and choose every option of each list."""
     times = []
     for slider in panel.locator(".widget-slider").all():
         handle, label = slider.locator(".noUi-handle"), slider.locator("label").inner_text()
@@ -238,7 +284,9 @@ def turn_every_knob(page, panel) -> list[float]:
         assert len(set(sentences)) > 2, f"{label} does not answer to the keyboard"
         box, ends = slider.locator(".noUi-target").bounding_box(), []
         for share in (0.0, 0.5, 1.0):
-            page.mouse.click(box["x"] + share * (box["width"] - 2) + 1, box["y"] + box["height"] / 2)
+            page.mouse.click(
+                box["x"] + share * (box["width"] - 2) + 1, box["y"] + box["height"] / 2
+            )
             page.wait_for_timeout(350)
             ends.append((said(panel), float(handle.get_attribute("aria-valuenow"))))
         assert len({sentence for sentence, _ in ends}) == 3, f"{label} does not answer to the mouse"
@@ -270,8 +318,11 @@ def test_every_knob_of_the_dashboard_answers(dashboard, record_property):
         title, times = panel.locator("h3").inner_text(), turn_every_knob(page, panel)
         for picture in panel.locator("img").all():
             assert len(picture.get_attribute("alt")) > 40
-        record_property("measured", f"{title}: median answer {statistics.median(times):.0f} ms, "
-                        f"slowest {max(times):.0f} ms, {len(times)} moves")  # fmt: skip
+        record_property(
+            "measured",
+            f"{title}: median answer {statistics.median(times):.0f} ms, "
+            f"slowest {max(times):.0f} ms, {len(times)} moves",
+        )
         ARTEFACTS.mkdir(exist_ok=True)
         panel.screenshot(path=ARTEFACTS / f"panel-{number}.png")
     assert complaints(page) == []
@@ -317,7 +368,7 @@ def test_run_and_stop_of_the_live_lab(dashboard):
 
 
 def test_the_app_shows_the_dashboard_without_code(page, app):
-    page.goto(app)
+    page.goto(app, wait_until="commit", timeout=120_000)  # it runs the notebook first
     panels = page.locator(".lthlab-panel")
     panels.nth(5).wait_for(timeout=120_000)
     assert page.locator(".jp-InputArea-editor:visible, .jp-CodeMirrorEditor:visible").count() == 0
@@ -339,7 +390,8 @@ def test_the_site_has_its_pages_pictures_links_and_search(page, site):
     for address in [a.evaluate("a => a.href") for a in page.locator(".sidebar-tree a").all()]:
         page.goto(address)
         broken = page.evaluate(
-            "[...document.images].filter(i => i.complete && !i.naturalWidth && i.src.startsWith(location.origin))"
+            "[...document.images]"
+            ".filter(i => i.complete && !i.naturalWidth && i.src.startsWith(location.origin))"
             ".map(i => i.src)"
         )
         assert broken == [] and page.locator("h1").count() >= 1
@@ -362,9 +414,11 @@ def test_without_a_browser_one_sentence_says_what_to_do(monkeypatch):
             executable_path = "/nowhere/chromium"
 
     tried = []
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/apt-get" if name == "apt-get" else None)
+    apt_alone = {"apt-get": "/usr/bin/apt-get"}
+    monkeypatch.setattr(shutil, "which", apt_alone.get)
     monkeypatch.setattr(subprocess, "run", lambda command, **_: tried.append(command))
-    with pytest.raises(pytest.fail.Exception, match="install Chromium, or leave them out with `make test BROWSER=0`"):
+    advice = "install Chromium, or leave them out with `make test BROWSER=0`"
+    with pytest.raises(pytest.fail.Exception, match=advice):
         find_browser(Playwright)
     assert tried[0][2:] == ["playwright", "install", "chromium"]
     assert len(tried) == 1 or tried[-1][:2] == ["apt-get", "install"]

@@ -14,7 +14,8 @@ sys.path.insert(0, str(ROOT / "notebooks"))
 
 import claims  # noqa: E402
 
-COLUMNS = ["claim", "paper", "paper_value", "setting", "n", "effect", "low", "high", "verdict", "notebook"]
+COLUMNS = ["claim", "paper", "paper_value", "setting", "n", "effect", "low", "high"]
+COLUMNS += ["verdict", "notebook"]
 
 
 def published() -> pd.DataFrame:
@@ -36,12 +37,15 @@ def test_verdicts_agree_with_their_numbers():
     assert list(table.columns) == [*COLUMNS, "seen_if_low_above"]
     assert wrong_rows(table) == []
     assert (table["low"] < table["effect"]).all() and (table["effect"] < table["high"]).all()
-    few = table[table["n"] < 10]  # the one study at the paper's full length has the paper's five trials
+    # The one study at the paper's full length has the paper's five trials.
+    few = table[table["n"] < 10]
     assert (few["n"] == 5).all() and few["setting"].str.contains("on fashion-mnist").all()
     assert set(table["seen_if_low_above"]) <= {0.0, -1.0, -2.0}
 
 
-@pytest.mark.parametrize("column, value", [("verdict", "opposite"), ("low", -50.0), ("seen_if_low_above", 50.0)])
+@pytest.mark.parametrize(
+    "column, value", [("verdict", "opposite"), ("low", -50.0), ("seen_if_low_above", 50.0)]
+)
 def test_a_verdict_at_odds_with_its_numbers_is_found(column, value):
     table = published()
     row = table.index[table["verdict"] == "seen"][0]
@@ -57,31 +61,44 @@ def test_both_files_are_what_the_reference_results_give(tmp_path):
 
 def test_the_table_has_the_claims_of_the_course():
     said = " ".join(published()["claim"]).lower()
-    for words in ("90 %", "a tenth of the weights", "learn faster", "learn slower", "end lower", "signs", "rewinding",
-                  "densities of the layers alone", "stable"):  # fmt: skip
+    faster = "learn faster", "learn slower", "end lower"
+    found = "signs", "rewinding", "densities of the layers alone", "stable"
+    for words in ("90 %", "a tenth of the weights", *faster, *found):
         assert words in said
 
 
 def difference_by_hand(name, arm, against, level, split, step):
-    rows = pd.read_csv(REFERENCE / f"{name}.csv").to_dict("records")
-    value = {
-        (r["arm"], r["seed"]): r["value"]
-        for r in rows
-        if r["split"] == split and r["metric"] == "accuracy" and r["step"] == step
-        and r["level"] == (0 if r["arm"] == "dense" else level)
-    }  # fmt: skip
+    value = {}
+    for row in pd.read_csv(REFERENCE / f"{name}.csv").to_dict("records"):
+        of_level = row["level"] == (0 if row["arm"] == "dense" else level)
+        measured = (row["split"], row["metric"], row["step"]) == (split, "accuracy", step)
+        if of_level and measured:
+            value[row["arm"], row["seed"]] = row["value"]
     seeds = sorted(seed for a, seed in value if a == arm)
     differences = np.array([100 * (value[arm, seed] - value[against, seed]) for seed in seeds])
-    half = stats.t.ppf(0.975, len(seeds) - 1) * differences.std(ddof=1) / np.sqrt(len(seeds))
+    error = differences.std(ddof=1) / np.sqrt(len(seeds))
+    half = stats.t.ppf(0.975, len(seeds) - 1) * error
     return len(seeds), differences.mean(), differences.mean() - half, differences.mean() + half
 
 
 @pytest.mark.parametrize(
     "claim, here, by_hand",
     [
-        ("end lower", "mlp-100-100-100 on mnist1d", ("mnist1d", "ticket", "reinitialised", 12, "test", 1600)),
-        ("learn faster", "lenet-300-100", ("fashion-mini", "ticket", "dense", 7, "validation", 133)),
-        ("a tenth", "lenet-300-100", ("fashion-mini", "ticket", "dense", 15, "test", 1330)),
+        (
+            "end lower",
+            "mlp-100-100-100 on mnist1d",
+            ("mnist1d", "ticket", "reinitialised", 12, "test", 1600),
+        ),
+        (
+            "learn faster",
+            "lenet-300-100",
+            ("fashion-mini", "ticket", "dense", 7, "validation", 133),
+        ),
+        (
+            "a tenth",
+            "lenet-300-100",
+            ("fashion-mini", "ticket", "dense", 15, "test", 1330),
+        ),
     ],
 )
 def test_effects_agree_with_a_calculation_by_hand(claim, here, by_hand):
@@ -89,7 +106,8 @@ def test_effects_agree_with_a_calculation_by_hand(claim, here, by_hand):
     row = table[table["claim"].str.contains(claim) & table["setting"].str.startswith(here)].iloc[0]
     n, *expected = difference_by_hand(*by_hand)
     assert row["n"] == n
-    assert row[["effect", "low", "high"]].astype(float).tolist() == pytest.approx(expected, abs=0.006)
+    found = row[["effect", "low", "high"]].astype(float).tolist()
+    assert found == pytest.approx(expected, abs=0.006)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +127,8 @@ def test_verdict_by_hand(low, high, margin, expected):
 
 def test_on_mnist1d_the_ticket_beats_the_reinitialised_network_by_ten_points():
     table = published()
-    row = table[table["claim"].eq("Reinitialised tickets end lower") & table["setting"].str.contains("mnist1d")].iloc[0]
+    lower = table["claim"].eq("Reinitialised tickets end lower")
+    row = table[lower & table["setting"].str.contains("mnist1d")].iloc[0]
     assert row["low"] > 10 and row["n"] >= 10
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers import states_equal
 from torch import nn
 
 from lthlab.cost import (
@@ -55,7 +56,7 @@ def test_pruned_weights_of_lenet_take_no_part_in_the_nonzero_count(lenet, fashio
 
 
 def resnet1d_layers(model, masks, samples: int = 12) -> list[tuple[str, int, int, int]]:
-    """Name, places, weights and kept weights of each layer of the small ResNet; what has no mask is dense."""
+    """Name, places, weights and kept weights of each layer; what has no mask is dense."""
     places = {
         "blocks.0": samples,
         "blocks.1": samples // 2,
@@ -64,7 +65,8 @@ def resnet1d_layers(model, masks, samples: int = 12) -> list[tuple[str, int, int
         "out.weig": 1,
     }
     weights = {name: p for name, p in model.named_parameters() if p.dim() > 1}
-    return [(n, places[n[:8]], w.numel(), int(masks[n].sum()) if n in masks else w.numel()) for n, w in weights.items()]
+    kept = {n: int(masks[n].sum()) if n in masks else w.numel() for n, w in weights.items()}
+    return [(n, places[n[:8]], w.numel(), kept[n]) for n, w in weights.items()]
 
 
 def test_convolutions_use_each_weight_once_per_place(tiny_signals):
@@ -79,10 +81,13 @@ def test_convolutions_use_each_weight_once_per_place(tiny_signals):
 def test_training_a_resnet_counts_every_layer_by_its_own_density(tiny_signals):
     model, recipe = build_model("resnet1d-4", tiny_signals), Recipe(batch_size=20, duration="3it")
     masks = some_masks(model)
-    found, layers = training_flops(model, tiny_signals, recipe, masks), resnet1d_layers(model, masks)
-    products = {name: 2 if name == "conv.weight" else 3 for name, *_ in layers}
-    assert found.total == sum(3 * 20 * 2 * products[name] * places * size for name, places, size, _ in layers)
-    assert found.nonzero == sum(3 * 20 * 2 * products[name] * places * kept for name, places, _, kept in layers)
+    found = training_flops(model, tiny_signals, recipe, masks)
+    total = nonzero = 0
+    for name, places, size, kept in resnet1d_layers(model, masks):
+        products = 2 if name == "conv.weight" else 3  # the data want no gradient
+        total += 3 * 20 * 2 * products * places * size
+        nonzero += 3 * 20 * 2 * products * places * kept
+    assert (found.total, found.nonzero) == (total, nonzero)
 
 
 @pytest.mark.parametrize("name", ["mlp-8-6", "resnet1d-4"])
@@ -92,20 +97,61 @@ def test_training_with_everything_pruned_leaves_no_products(name, tiny, tiny_sig
     model.keep_dense = ()
     nothing = {layer: torch.zeros_like(mask) for layer, mask in full_masks(model).items()}
     assert inference_flops(model, dataset, nothing).nonzero == 0
-    assert training_flops(model, dataset, Recipe(batch_size=20, duration="1it"), nothing).nonzero == 0
+    assert (
+        training_flops(model, dataset, Recipe(batch_size=20, duration="1it"), nothing).nonzero == 0
+    )
 
 
 def test_a_model_that_is_a_single_layer_is_counted_too():
     x = np.random.default_rng(0).normal(size=(20, 5))
     dataset = make_dataset("flat", x, np.arange(20) % 2, x[:4], np.arange(4) % 2, "ab", 4)
-    masks = {"weight": torch.tensor([[True, False, False, False, False], [True, True, False, False, False]])}
+    masks = {"weight": torch.tensor([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]], dtype=torch.bool)}
     assert inference_flops(nn.Linear(5, 2), dataset, masks) == Flops(20, 6)
 
 
+def everything_at_once(dataset, seed) -> nn.Module:
+    """Layers that act otherwise while they train: norms over the batch, and dropout."""
+    layers = nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 4)
+    return nn.Sequential(nn.Flatten(), *layers)
+
+
 def test_a_model_with_norms_over_features_can_be_counted_in_training_mode(tiny):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 4)).train()
+    model = build_model(everything_at_once, tiny).train()
     assert inference_flops(model, tiny).total == 2 * (16 * 8 + 8 * 4)
     assert model.training
+
+
+@pytest.mark.parametrize("name", [everything_at_once, "resnet1d-2"])
+def test_costs_do_not_depend_on_the_mode_a_model_happens_to_be_in(name, tiny, tiny_signals):
+    dataset = tiny_signals if name == "resnet1d-2" else tiny
+    model, recipe = build_model(name, dataset), Recipe(batch_size=20, duration="3it")
+    masks, found = some_masks(model), []
+    for training in (True, False):
+        model.train(training)
+        modes = [module.training for module in model.modules()]
+        before, randomness = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+        found.append(
+            (
+                training_memory(model, dataset, recipe),
+                training_flops(model, dataset, recipe, masks),
+                inference_flops(model, dataset, masks),
+            )
+        )
+        assert modes == [module.training for module in model.modules()]
+        assert states_equal(before, model.state_dict())
+        assert torch.equal(randomness, torch.get_rng_state())
+        assert all(p.grad is None for p in model.parameters())
+        assert not any(module._forward_hooks for module in model.modules())
+    assert found[0] == found[1]
+
+
+def test_training_keeps_what_norms_and_dropout_need_for_the_backward_pass(tiny):
+    """Also where the model happens to be in evaluation mode."""
+    model, recipe = build_model(everything_at_once, tiny).eval(), Recipe(batch_size=20)
+    plain = [layer for layer in model if not isinstance(layer, nn.Dropout)]
+    more = training_memory(model, tiny, recipe).activations
+    less = training_memory(nn.Sequential(*plain), tiny, recipe).activations
+    assert more - less >= 20 * 8  # at least a bit mask of one byte per value that dropout lets pass
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -115,18 +161,14 @@ def test_counting_leaves_the_model_as_it_was(training, tiny_signals):
     model.conv.weight.grad = None
     model.train(training)
     before = copy.deepcopy(model.state_dict())
-    gradients = {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
+    gradients = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     recipe = Recipe(batch_size=20, duration="1it")
     inference_flops(model, tiny_signals)
     training_flops(model, tiny_signals, recipe, some_masks(model))
     training_memory(model, tiny_signals, recipe)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert states_equal(before, model.state_dict())
     assert model.training is training
-    for name, parameter in model.named_parameters():
-        if gradients[name] is None:
-            assert parameter.grad is None
-        else:
-            assert torch.equal(parameter.grad, gradients[name])
+    assert states_equal(gradients, [p.grad for p in model.parameters()])
 
 
 def test_parameters_are_counted_in_total_prunable_and_nonzero(tiny):
@@ -145,8 +187,16 @@ def test_parameters_are_counted_in_total_prunable_and_nonzero(tiny):
 def test_storage_in_bytes_worked_out_by_hand():
     masks = {"a": torch.zeros(3, 5, dtype=torch.bool), "b": torch.ones(2, 2, dtype=torch.bool)}
     masks["a"][0, :3] = True
-    assert storage_bytes(masks) == {"dense": 19 * 4, "bitmap": 7 * 4 + 3, "CSR": 7 * 8 + (4 + 3) * 4}
-    assert storage_bytes(masks, element_size=2) == {"dense": 38, "bitmap": 7 * 2 + 3, "CSR": 7 * 6 + 28}
+    assert storage_bytes(masks) == {
+        "dense": 19 * 4,
+        "bitmap": 7 * 4 + 3,
+        "CSR": 7 * 8 + (4 + 3) * 4,
+    }
+    assert storage_bytes(masks, element_size=2) == {
+        "dense": 38,
+        "bitmap": 7 * 2 + 3,
+        "CSR": 7 * 6 + 28,
+    }
 
 
 @pytest.mark.parametrize(
@@ -169,8 +219,10 @@ def test_training_memory_of_lenet_worked_out_by_hand(recipe, copies, lenet, fash
 
 def test_activations_grow_with_the_batch_and_weights_do_not(tiny_signals):
     model = build_model("resnet1d-4", tiny_signals)
-    small, large = (training_memory(model, tiny_signals, Recipe(batch_size=size)) for size in (20, 80))
-    assert (small.weights, small.gradients, small.optimizer) == (large.weights, large.gradients, large.optimizer)
+    recipes = Recipe(batch_size=20), Recipe(batch_size=80)
+    small, large = (training_memory(model, tiny_signals, recipe) for recipe in recipes)
+    assert (small.weights, small.gradients) == (large.weights, large.gradients)
+    assert small.optimizer == large.optimizer
     assert 3.5 < large.activations / small.activations <= 4
 
 

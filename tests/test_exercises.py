@@ -1,4 +1,4 @@
-"""Every exercise: its solution passes all checks, its blank fails, and nothing hidden is given away."""
+"""Every exercise: its solution passes all checks, its blank fails, nothing hidden is given away."""
 
 import os
 import re
@@ -42,7 +42,9 @@ def test_solutions_pass_and_blanks_fail(sheet):
     assert 2 <= len(solved) <= 4
     assert {name: error for name, error in solved.items() if error} == {}
     blank = run(students(teachers(sheet)))
-    assert blank.keys() == solved.keys() and all(blank.values()), "a check that passes on nothing checks nothing"
+    assert blank.keys() == solved.keys() and all(blank.values()), (
+        "a check that passes on nothing checks nothing"
+    )
 
 
 @each_sheet
@@ -51,7 +53,10 @@ def test_every_exercise_has_a_solution_visible_and_hidden_checks_and_hints(sheet
     pairs = list(zip(cells[::2], cells[1::2], strict=True))
     for solution, check in pairs:
         name = solution.metadata["nbgrader"]["grade_id"]
-        assert check.metadata["nbgrader"]["grade_id"] == f"{name}-check" and check.metadata["nbgrader"]["points"] > 0
+        assert (
+            check.metadata["nbgrader"]["grade_id"] == f"{name}-check"
+            and check.metadata["nbgrader"]["points"] > 0
+        )
         assert "### BEGIN SOLUTION" in solution.source and "### END SOLUTION" in solution.source
         visible, hidden = check.source.split("### BEGIN HIDDEN TESTS")
         assert visible.count("assert ") >= 1 and hidden.count("assert ") >= 1
@@ -65,7 +70,9 @@ def test_student_copies_give_nothing_away(sheet):
 
 
 def test_there_is_a_sheet_for_every_notebook():
-    notebooks = sorted(path.stem for path in (ROOT / "notebooks" / "source").glob("[0-9][0-9]_*.py"))
+    notebooks = sorted(
+        path.stem for path in (ROOT / "notebooks" / "source").glob("[0-9][0-9]_*.py")
+    )
     assert [sheet.stem for sheet in SHEETS] == notebooks
 
 
@@ -78,11 +85,18 @@ def test_student_copies_are_written(tmp_path):
 
 
 def test_nbgrader_releases_and_grades_the_assignment(tmp_path, monkeypatch):
-    """nbgrader's own path: release, a student who hands in the teacher's solutions, and one who hands in blanks."""
+    """nbgrader's own path: release; one student hands in the solutions, another hands in blanks."""
     from nbgrader.api import Gradebook
 
-    monkeypatch.setenv("PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
-    make = [sys.executable, str(ROOT / "notebooks" / "exercises" / "make.py"), "assignment", str(tmp_path)]
+    monkeypatch.setenv(
+        "PATH", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    make = [
+        sys.executable,
+        str(ROOT / "notebooks" / "exercises" / "make.py"),
+        "assignment",
+        str(tmp_path),
+    ]
     done = subprocess.run(make, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     released = sorted((tmp_path / "release" / NAME).glob("*.ipynb"))
@@ -90,7 +104,9 @@ def test_nbgrader_releases_and_grades_the_assignment(tmp_path, monkeypatch):
     sheet = f"{SHEETS[0].stem}_exercises"
     for student, folder in (("diligent", "source"), ("blank", "release")):
         (tmp_path / "submitted" / student / NAME).mkdir(parents=True)
-        shutil.copy(tmp_path / folder / NAME / f"{sheet}.ipynb", tmp_path / "submitted" / student / NAME)
+        shutil.copy(
+            tmp_path / folder / NAME / f"{sheet}.ipynb", tmp_path / "submitted" / student / NAME
+        )
         grade = [
             "autograde",
             NAME,
@@ -102,4 +118,7 @@ def test_nbgrader_releases_and_grades_the_assignment(tmp_path, monkeypatch):
         subprocess.run([sys.executable, "-m", "nbgrader", *grade], capture_output=True, timeout=300)
     with Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as book:
         scores = {s: book.find_submission_notebook(sheet, NAME, s) for s in ("diligent", "blank")}
-        assert scores["diligent"].score == scores["diligent"].max_score == 4 and scores["blank"].score == 0
+        assert (
+            scores["diligent"].score == scores["diligent"].max_score == 4
+            and scores["blank"].score == 0
+        )

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lthlab.masks import prunable_weights
-from lthlab.models import KNOWN, build_model, initialize_
+from lthlab.models import KNOWN, build_model
 
 
 def sizes(model) -> dict[str, int]:
@@ -30,7 +30,11 @@ def state(model) -> dict[str, torch.Tensor]:
 
 def test_lenet_300_100_has_the_papers_266200_weights(fashion_mini):
     model = build_model("lenet-300-100", fashion_mini)
-    assert sizes(model) == {"fc1.weight": 784 * 300, "fc2.weight": 300 * 100, "out.weight": 100 * 10}
+    assert sizes(model) == {
+        "fc1.weight": 784 * 300,
+        "fc2.weight": 300 * 100,
+        "out.weight": 100 * 10,
+    }
     assert sum(sizes(model).values()) == 266_200
     assert sum(p.numel() for p in model.parameters()) == 266_200 + 300 + 100 + 10
 
@@ -38,9 +42,15 @@ def test_lenet_300_100_has_the_papers_266200_weights(fashion_mini):
 # The paper's Figure 2 prints 1.7M weights for conv-6; its own list of layers adds up to 2.26M.
 @pytest.mark.parametrize(
     ("name", "weights", "in_convolutions"),
-    [("conv-2", 4_300_992, 38_592), ("conv-4", 2_425_024, 259_776), ("conv-6", 2_261_184, 1_144_512)],
+    [
+        ("conv-2", 4_300_992, 38_592),
+        ("conv-4", 2_425_024, 259_776),
+        ("conv-6", 2_261_184, 1_144_512),
+    ],
 )
-def test_conv_networks_have_the_papers_sizes_on_cifar10(name, weights, in_convolutions, cifar_shaped):
+def test_conv_networks_have_the_papers_sizes_on_cifar10(
+    name, weights, in_convolutions, cifar_shaped
+):
     model = build_model(name, cifar_shaped)
     assert sum(sizes(model).values()) == weights
     assert conv_total(model) == in_convolutions
@@ -70,7 +80,9 @@ def test_resnet_halves_the_picture_twice(cifar_shaped):
 def test_resnet1d_4_has_2046_parameters_on_mnist1d(mnist1d):
     model = build_model("resnet1d-4", mnist1d)
     assert sum(p.numel() for p in model.parameters()) == 2_046
-    assert [p.shape[0] for name, p in model.named_parameters() if name.endswith("conv2.weight")] == [4, 8, 16]
+    assert [
+        p.shape[0] for name, p in model.named_parameters() if name.endswith("conv2.weight")
+    ] == [4, 8, 16]
 
 
 def test_mlp_takes_its_hidden_sizes_from_its_name(tiny, mnist1d):
@@ -83,13 +95,15 @@ def test_mlp_takes_its_hidden_sizes_from_its_name(tiny, mnist1d):
     }
 
 
-@pytest.mark.parametrize("name", ["lenet-30-10", "mlp-8-8", "conv-2", "conv-4", "conv-6", "resnet-8", "resnet-20"])
+@pytest.mark.parametrize(
+    "name", ["lenet-30-10", "mlp-8-8", "conv-2", "conv-4", "conv-6", "resnet-8", "resnet-20"]
+)
 def test_networks_give_one_logit_per_class_and_example(name, cifar_shaped):
     assert build_model(name, cifar_shaped)(cifar_shaped.train.x[:3]).shape == (3, 10)
 
 
 def check_normal(weight: torch.Tensor, expected_std: float) -> None:
-    """Within 4.5 standard errors of N(0, std); with tails that a uniform distribution does not have."""
+    """Within 4.5 standard errors of N(0, std), with tails that a uniform distribution lacks."""
     values = weight.detach().double().flatten()
     assert abs(float(values.mean())) < 4.5 * expected_std / math.sqrt(len(values))
     assert float(values.std()) == pytest.approx(expected_std, rel=4.5 / math.sqrt(2 * len(values)))
@@ -123,7 +137,10 @@ def test_resnets_start_he_normal_with_neutral_norms(cifar_shaped):
 def test_same_seed_same_bits_and_other_seed_other_bits(name, cifar_shaped):
     first, again, other = (build_model(name, cifar_shaped, seed=seed) for seed in (5, 5, 6))
     for (key, value), same, different in zip(
-        first.state_dict().items(), again.state_dict().values(), other.state_dict().values(), strict=True
+        first.state_dict().items(),
+        again.state_dict().values(),
+        other.state_dict().values(),
+        strict=True,
     ):
         assert torch.equal(value, same)
         if value.dim() > 1:
@@ -145,19 +162,12 @@ def test_building_a_model_leaves_the_global_random_states_alone(name, cifar_shap
     assert global_random_states() == before
 
 
-def test_initialising_a_model_leaves_the_global_random_states_alone(tiny):
-    model = build_model("mlp-8-6", tiny, seed=5)
-    before = global_random_states()
-    initialize_(model, seed=6)
-    assert global_random_states() == before
-
-
 def test_different_layers_of_one_shape_get_different_values(tiny):
     model = build_model("mlp-8-8-8", tiny)
     assert not (model.fc2.weight == model.fc3.weight).any()
 
 
-def test_initialize_draws_every_parameter_anew_and_resets_running_statistics(tiny_signals):
+def test_building_again_draws_every_parameter_anew_and_resets_running_statistics(tiny_signals):
     model = build_model("resnet1d-4", tiny_signals, seed=1)
     fresh = state(model)
     with torch.no_grad():
@@ -165,56 +175,108 @@ def test_initialize_draws_every_parameter_anew_and_resets_running_statistics(tin
             parameter.fill_(9)
     model.train()(tiny_signals.train.x[:20])
     assert model.norm.running_mean.any()
-    assert initialize_(model, seed=1) is model
-    for name, value in model.state_dict().items():
+    for name, value in build_model("resnet1d-4", tiny_signals, seed=1).state_dict().items():
         assert torch.equal(value, fresh[name]), name
 
 
-def test_initialize_works_on_any_module_that_follows_pytorchs_convention():
-    def build():
-        return nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.Flatten(), nn.Sequential(nn.Linear(6, 4)))
+def some_layers(dataset, seed):
+    """A network as anyone may write it, with PyTorch's own initial values."""
+    last = nn.Sequential(nn.Linear(6, 4))
+    return nn.Sequential(nn.Conv1d(2, 3, 3), nn.BatchNorm1d(3), nn.Flatten(), last)
 
-    first, again, other = (initialize_(build(), seed) for seed in (1, 1, 2))
-    assert torch.equal(first[0].weight, again[0].weight) and torch.equal(first[3][0].bias, again[3][0].bias)
+
+def test_the_seed_fixes_what_a_function_draws_from_torchs_generator(tiny):
+    first, again, other = (build_model(some_layers, tiny, seed) for seed in (1, 1, 2))
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
     assert not (first[0].weight == other[0].weight).any()
-    assert float(first[0].weight.detach().abs().max()) <= 1 / math.sqrt(6), "Conv1d's own uniform distribution"
+    assert not (first[3][0].bias == other[3][0].bias).any()
+    uniform = first[0].weight.detach().abs().max()
+    assert float(uniform) <= 1 / math.sqrt(6), "Conv1d's own uniform distribution"
 
 
-def test_a_modules_own_reset_parameters_has_the_last_word_over_its_children():
-    class Zeroed(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+def test_what_a_function_draws_does_not_depend_on_the_global_state_and_leaves_it_alone(tiny):
+    def by_hand(dataset, seed):
+        layer = nn.Linear(16, 4)
+        layer.weight.data = torch.randn(4, 16) + torch.normal(0.0, torch.ones(4, 16))
+        return nn.Sequential(nn.Flatten(), layer)
 
-        def reset_parameters(self):
-            nn.init.zeros_(self.second.weight)
+    built = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        torch.rand(17 * disturbance)
+        before = global_random_states()
+        built += [build_model(by_hand, tiny, 5), build_model(by_hand, tiny, 6)]
+        assert global_random_states() == before
+    first, other, again, _ = built
+    assert torch.equal(first[1].weight, again[1].weight)
+    assert not (first[1].weight == other[1].weight).any()
 
-    model = Zeroed()
-    before = model.first.weight.detach().clone()
-    initialize_(model, 0)
-    assert not model.second.weight.any()
-    assert not (model.first.weight == before).any(), "a child that its parent forgets is drawn anew"
+
+def test_the_global_state_is_left_alone_when_a_function_seeds_it_or_fails(tiny):
+    def seeds(dataset, seed):
+        torch.manual_seed(0)
+        return nn.Linear(2, 2)
+
+    def fails(dataset, seed):
+        torch.rand(3)
+        raise RuntimeError("not today")
+
+    before = global_random_states()
+    build_model(seeds, tiny, 5)
+    with pytest.raises(RuntimeError, match="not today"):
+        build_model(fails, tiny, 5)
+    assert global_random_states() == before
 
 
-def test_initialize_refuses_parameters_that_nothing_would_redraw():
-    class Scaled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer, self.scale = nn.Linear(2, 2), nn.Parameter(torch.ones(2))
+def test_a_function_gets_the_data_and_the_seed_and_has_the_last_word_over_values(tiny):
+    asked = []
 
-    with pytest.raises(TypeError, match=r"Scaled holds parameters \(scale\) but has no reset_parameters"):
-        initialize_(nn.Sequential(Scaled()), 0)
-    Scaled.reset_parameters = lambda self: nn.init.zeros_(self.scale)
-    model = nn.Sequential(Scaled())
-    initialize_(model, 0)
-    assert not model[0].scale.any()
+    def zeroed(dataset, seed):
+        asked.append((dataset, seed))
+        model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        nn.init.zeros_(model[1].weight)
+        return model
+
+    one, two = (build_model(zeroed, tiny, seed=seed) for seed in (3, 4))
+    assert [seed for _, seed in asked] == [3, 4] and all(data is tiny for data, _ in asked)
+    assert not one[1].weight.any() and not two[1].weight.any()
+    assert not (one[0].weight == two[0].weight).any()
+
+
+def test_a_named_network_is_the_same_inside_a_function(tiny):
+    """`own_noise` may be nested: a function that calls build_model gets that network's own bits."""
+    inside = build_model(lambda dataset, seed: build_model("mlp-8-6", dataset, seed), tiny, seed=7)
+    outside = build_model("mlp-8-6", tiny, seed=7)
+    for name, value in outside.state_dict().items():
+        assert torch.equal(value, inside.state_dict()[name]), name
+
+
+# Published results are by these initial values. The output layer is drawn last, so its values tell
+# of all that was drawn before; they are those of the first release.
+@pytest.mark.parametrize(
+    ("name", "fixture", "expected"),
+    [
+        ("lenet-300-100", "cifar_shaped", [-0.00161, 0.08966, -0.00738, 0.03696]),
+        ("mlp-8-6", "tiny", [-0.56539, -0.01308, 0.23882, 0.31343]),
+        ("conv-2", "cifar_shaped", [-0.09356, -0.07015, -0.00811, -0.03252]),
+        ("resnet-20", "cifar_shaped", [0.01427, 0.18882, 0.06304, 0.14757]),
+        ("resnet1d-4", "tiny_signals", [-0.15846, -0.02245, -0.26093, 0.03536]),
+    ],
+)
+def test_a_seed_gives_the_values_that_it_always_gave(name, fixture, expected, request):
+    model = build_model(name, request.getfixturevalue(fixture), seed=5)
+    assert model.out.weight[0, :4].tolist() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"), [("lenet-300-10O", "lenet-300-100"), ("conv2", "conv-2"), ("resnet20", "resnet-20")]
+    ("given", "meant"),
+    [("lenet-300-10O", "lenet-300-100"), ("conv2", "conv-2"), ("resnet20", "resnet-20")],
 )
 def test_unknown_network_gets_the_nearest_match_and_the_known_names(given, meant, cifar_shaped):
-    with pytest.raises(ValueError, match=f"Unknown network '{given}'. Did you mean '{meant}'") as error:
+    with pytest.raises(
+        ValueError, match=f"Unknown network '{given}'. Did you mean '{meant}'"
+    ) as error:
         build_model(given, cifar_shaped)
     assert all(name in str(error.value) for name in KNOWN)
 

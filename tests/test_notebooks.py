@@ -1,4 +1,4 @@
-"""The notebooks people read are those of the sources, whole, in order, and run without a network."""
+"""The notebooks people read are those of the sources, whole, in order, run without a network."""
 
 import os
 import re
@@ -27,7 +27,12 @@ def offline(monkeypatch):
 def texts(notebook) -> str:
     """All printed text of a notebook's outputs."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    return "\n".join(o.text for cell in cells for o in cell.outputs if o.output_type == "stream" and o.name == "stdout")
+    return "\n".join(
+        o.text
+        for cell in cells
+        for o in cell.outputs
+        if o.output_type == "stream" and o.name == "stdout"
+    )
 
 
 def test_there_are_notebooks():
@@ -73,7 +78,8 @@ def break_run(cells):
 
 
 @pytest.mark.parametrize(
-    "harm, complaint", [(break_source, "stale"), (break_order, "top to bottom"), (break_run, "error")]
+    "harm, complaint",
+    [(break_source, "stale"), (break_order, "top to bottom"), (break_run, "error")],
 )
 def test_faulty_notebook_is_found(tmp_path, harm, complaint):
     source = SOURCES[0]
@@ -106,29 +112,46 @@ def test_notebook_runs_whole_without_network(source, offline, tmp_path, record_p
 
 
 def check_scale(printed: str) -> None:
-    """What notebook 09 is there to show: the same table on a cluster and after a kill, files that others can read."""
-    killed = re.search(r"was killed when (\d+) of 28 trainings were finished\nof those, (\d+) are still", printed)
+    """What notebook 09 is there to show: one table on a cluster and after a kill, open files."""
+    killed = re.search(
+        r"was killed when (\d+) of 28 trainings were finished\nof those, (\d+) are still", printed
+    )
     assert killed[1] == killed[2] and 8 <= int(killed[1]) < 28
-    for words in ("the same table, bit for bit: True", "the table is the same: True", "the same first layer: True",
-                  "same masks: True"):  # fmt: skip
+    for words in (
+        "the same table, bit for bit: True",
+        "the table is the same: True",
+        "the same first layer: True",
+        "same masks: True",
+    ):
         assert words in printed
 
 
 def check_tickets(printed: str) -> None:
-    """What notebook 03 is there to show must show: matching at 3.6 % density, and a lead after one epoch."""
+    """What notebook 03 is there to show: matching at 3.6 % density, and a lead after one epoch."""
     assert re.search(
-        r"At 3\.\d% density: ticket minus dense .* n = 5 points\.\nMatching \(within one point\): True", printed
+        r"At 3\.\d% density: ticket minus dense .* n = 5 points\."
+        r"\nMatching \(within one point\): True",
+        printed,
     )
-    lead = re.search(r"after one epoch, ticket minus reinitialised\s+([+-][\d.]+) \[([+-][\d.]+), ", printed)
+    lead = re.search(
+        r"after one epoch, ticket minus reinitialised\s+([+-][\d.]+) \[([+-][\d.]+), ", printed
+    )
     assert float(lead[1]) >= 8 and float(lead[2]) > 0
 
 
 def test_readme_example_runs(offline):
     code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     # One thread: beside another test, two fight for the same cores and take many times as long.
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT,
-                         env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
     assert run.returncode == 0, run.stderr
-    levels = re.findall(r"^([\d.]+)% of the weights: validation accuracy ([\d.]+)%$", run.stdout, re.MULTILINE)
+    levels = re.findall(
+        r"^([\d.]+)% of the weights: validation accuracy ([\d.]+)%$", run.stdout, re.MULTILINE
+    )
     assert len(levels) == 16 and float(levels[-1][0]) <= 3.6
     assert float(re.search(r"the control: ([\d.]+)%", run.stdout)[1]) > 75

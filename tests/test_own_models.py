@@ -1,4 +1,4 @@
-"""Networks and data that lthlab has never seen: attention, torchvision's models, tokens, a torchvision data set."""
+"""Networks and data that lthlab has never seen: attention, tokens, what torchvision brings."""
 
 from dataclasses import replace
 
@@ -18,21 +18,22 @@ from lthlab import (
     find_ticket,
     full_masks,
     grasp,
-    inference_flops,
-    initialize_,
     list_parameters,
     make_dataset,
     prunable_weights,
     prune,
-    random,
     run_experiment,
     snip,
     synflow,
     train,
-    training_flops,
 )
+from lthlab.cost import inference_flops, training_flops
+from lthlab.folder import Folder
+from lthlab.pruning import random
 
-GLOBAL = Recipe("adam", 1e-2, batch_size=10, duration="12it", fractions={"all": 0.3}, scope="global")
+GLOBAL = Recipe(
+    "adam", 1e-2, batch_size=10, duration="12it", fractions={"all": 0.3}, scope="global"
+)
 
 
 class Transformer(nn.Module):
@@ -54,11 +55,17 @@ def sentences():
     """Twelve tokens each; the class is the one of the first four that occurs most often."""
     draw = np.random.default_rng(0).integers(0, 4, (160, 12))
     labels = np.apply_along_axis(lambda row: np.bincount(row, minlength=4).argmax(), 1, draw)
-    return make_dataset("sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30, tokens=True)
+    return make_dataset(
+        "sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30, tokens=True
+    )
 
 
 def some_transformer(dataset, seed):
     return Transformer()
+
+
+def of_tokens(dataset, seed):
+    return Transformer(tokens=4)
 
 
 def some_torchvision_net(dataset, seed):
@@ -66,12 +73,17 @@ def some_torchvision_net(dataset, seed):
 
 
 def test_tokens_stay_tokens(sentences):
-    assert sentences.train.x.dtype == torch.int64 and sentences.train.x.unique().tolist() == [0, 1, 2, 3]
+    assert sentences.train.x.dtype == torch.int64 and sentences.train.x.unique().tolist() == [
+        0,
+        1,
+        2,
+        3,
+    ]
     assert sentences.pictures(sentences.test.x).equal(sentences.test.x)
 
 
 def test_a_transformer_finds_a_ticket_among_tokens(sentences):
-    model = initialize_(Transformer(tokens=4), 0)
+    model = build_model(of_tokens, sentences)
     recipe = replace(GLOBAL, lr=5e-3, duration="12ep")
     ticket = find_ticket(model, sentences, recipe, levels=2)
     assert count_kept(ticket.masks) == round(round(count_kept(full_masks(model)) * 0.7) * 0.7)
@@ -83,7 +95,7 @@ def test_a_transformer_finds_a_ticket_among_tokens(sentences):
 
 
 def test_attention_is_masked_as_torch_prune_does_it(tiny_signals):
-    model, oracle = (initialize_(Transformer(), 1) for _ in range(2))
+    model, oracle = (build_model(some_transformer, tiny_signals, 1) for _ in range(2))
     masks = some_masks(model, 0.5)
     apply_masks_(model, masks)
     for name, mask in masks.items():
@@ -96,21 +108,32 @@ def test_attention_is_masked_as_torch_prune_does_it(tiny_signals):
 
 def test_attention_with_inputs_of_different_size_has_three_projections():
     attention = nn.MultiheadAttention(8, 2, kdim=6, vdim=4)
-    assert [*prunable_weights(attention)] == ["q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj.weight"]
+    assert [*prunable_weights(attention)] == [
+        "q_proj_weight",
+        "k_proj_weight",
+        "v_proj_weight",
+        "out_proj.weight",
+    ]
 
 
 def test_flops_of_attention_fall_with_its_masks(tiny_signals):
-    model = initialize_(Transformer(), 0)
+    model = build_model(some_transformer, tiny_signals)
     full = full_masks(model)
     dense = inference_flops(model, tiny_signals, full)
     assert dense.total == dense.nonzero
     one = full | {"layer.self_attn.in_proj_weight": torch.zeros(48, 16, dtype=torch.bool)}
-    assert dense.total - inference_flops(model, tiny_signals, one).nonzero == 2 * 4 * 48 * 16  # four pieces a signal
+    assert (
+        dense.total - inference_flops(model, tiny_signals, one).nonzero == 2 * 4 * 48 * 16
+    )  # four pieces a signal
     one = full | {"layer.self_attn.out_proj.weight": torch.zeros(16, 16, dtype=torch.bool)}
     assert dense.total - inference_flops(model, tiny_signals, one).nonzero == 2 * 4 * 16 * 16
     none = {name: torch.zeros_like(mask) for name, mask in full.items()}
+    # Two heads of width 8, each with two products (queries times keys, weights times values).
+    assert inference_flops(model, tiny_signals, none).nonzero == 2 * 2 * 2 * 4 * 4 * 8
     left = training_flops(model, tiny_signals, GLOBAL, none)
-    assert 0 < left.nonzero < 0.2 * left.total, "queries times keys, weights times values: nothing of it is pruned"
+    assert 0 < left.nonzero < 0.2 * left.total, (
+        "queries times keys, weights times values: nothing of it is pruned"
+    )
 
 
 def test_without_the_word_whole_numbers_are_values():
@@ -124,7 +147,10 @@ class Cross(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.query, self.attention = nn.Parameter(torch.ones(1, 1, 8)), nn.MultiheadAttention(8, 2, kdim=4, vdim=4)
+        self.query, self.attention = (
+            nn.Parameter(torch.ones(1, 1, 8)),
+            nn.MultiheadAttention(8, 2, kdim=4, vdim=4),
+        )
         self.out = nn.Linear(8, 4)
 
     def forward(self, x):
@@ -143,15 +169,18 @@ def test_flops_of_attention_to_something_else_count_each_projection_by_its_input
 
 
 def test_scores_before_training_on_tokens(sentences):
-    model, batch = initialize_(Transformer(tokens=4), 0), (sentences.train.x[:20], sentences.train.y[:20])
+    model = build_model(of_tokens, sentences)
+    batch = sentences.train.x[:20], sentences.train.y[:20]
     for score in (snip, grasp):
-        assert all(values.isfinite().all() and values.any() for values in score(model, batch).values())
+        assert all(
+            values.isfinite().all() and values.any() for values in score(model, batch).values()
+        )
     with pytest.raises(ValueError, match=r"SynFlow sends ones .* tokens cannot be ones"):
         synflow(model, batch)
 
 
 def test_scores_before_training_work_on_attention(tiny_signals):
-    model = initialize_(Transformer(), 0)
+    model = build_model(some_transformer, tiny_signals)
     batch = tiny_signals.train.x[:20], tiny_signals.train.y[:20]
     for score in (snip, grasp, synflow):
         scores = score(model, batch)
@@ -160,9 +189,16 @@ def test_scores_before_training_work_on_attention(tiny_signals):
 
 
 @pytest.mark.parametrize("build", [some_transformer, some_torchvision_net])
-def test_a_function_that_builds_a_network_is_all_an_experiment_needs(build, tiny_signals, cifar_shaped):
+def test_a_function_that_builds_a_network_is_all_an_experiment_needs(
+    build, tiny_signals, cifar_shaped
+):
     dataset = tiny_signals if build is some_transformer else cifar_shaped
-    setting = {"arms": ["dense", "ticket", "reinitialised"], "seeds": [0, 1], "levels": 1, "n_jobs": 1}
+    setting = {
+        "arms": ["dense", "ticket", "reinitialised"],
+        "seeds": [0, 1],
+        "levels": 1,
+        "n_jobs": 1,
+    }
     recipe = replace(GLOBAL, lr=1e-3, duration="2it")
     table = run_experiment(build, dataset, recipe, **setting, progress=False)
     assert table["value"].notna().all() and len(table.query("split == 'test'")) == 6
@@ -173,57 +209,125 @@ def test_a_function_that_builds_a_network_is_all_an_experiment_needs(build, tiny
 
 
 def test_the_control_is_drawn_as_the_function_draws(tiny_signals, tmp_path):
-    from lthlab.arms import ARMS, Run
-
     def small(dataset, seed):
         model = Transformer()
         nn.init.uniform_(model.head.weight, 7, 8)
         return model
 
-    run = Run(small, tiny_signals, GLOBAL, 0, 0, (), tmp_path)
-    assert run.build(0).head.weight.equal(run.build(0).head.weight)
-    run_experiment(small, tiny_signals, GLOBAL, arms=["ticket"], seeds=[0], levels=1, n_jobs=1, folder=tmp_path,
-                   evaluate_every=0, progress=False)  # fmt: skip
-    start = ARMS["reinitialised"](run, 0, 1)
-    kept = start.snapshot.model["head.weight"][start.masks["head.weight"]]
+    setting = {"seeds": [0], "levels": 1, "n_jobs": 1, "evaluate_every": 0, "progress": False}
+    arms = ["ticket", "reinitialised"]
+    run_experiment(small, tiny_signals, GLOBAL, arms=arms, folder=tmp_path, **setting)
+    (run,) = tmp_path.iterdir()
+    ticket, control = (Folder(run)[arm, 0, 1] for arm in arms)
+    mask = control.masks["head.weight"]
+    assert mask.equal(ticket.masks["head.weight"])
+    kept, before = (level.start.model["head.weight"][mask] for level in (control, ticket))
     assert len(kept) and bool(((kept >= 7) & (kept <= 8)).all()), "not PyTorch's default for Linear"
+    assert not (kept == before).any(), "all of them drawn anew"
+
+
+def test_a_network_whose_values_are_fixed_cannot_be_redrawn(tiny_signals):
+    """A control that starts from the ticket's own values would be the ticket once more."""
+
+    def fixed(dataset, seed):
+        model = Transformer()
+        generator = torch.Generator().manual_seed(1)
+        for parameter in model.parameters():
+            nn.init.uniform_(parameter, -0.3, 0.3, generator=generator)
+        return model
+
+    one, other = (build_model(fixed, tiny_signals, seed) for seed in (0, 1))
+    assert all(map(torch.equal, one.parameters(), other.parameters()))
+    recipe = replace(GLOBAL, duration="1it")
+    setting = {"seeds": [0], "levels": 1, "n_jobs": 1, "progress": False}
+    table = run_experiment(fixed, tiny_signals, recipe, arms=["ticket"], **setting)
+    assert table["value"].notna().all()
+    with pytest.raises(ValueError, match="the same weights, so there is nothing to redraw"):
+        run_experiment(fixed, tiny_signals, recipe, arms=["reinitialised"], **setting)
+
+
+def test_whatever_a_function_draws_from_torch_is_fixed_by_the_experiments_seed(tiny_signals):
+    """The same table whatever was drawn before, and the caller's generator is left alone."""
+
+    def drawn(dataset, seed):
+        model = Transformer()
+        model.embed.weight.data = torch.randn(16, 3) * torch.rand(16, 1)
+        return model
+
+    recipe = replace(GLOBAL, duration="2it")
+    setting = {"arms": ["ticket", "reinitialised"], "seeds": [3, 4], "levels": 1}
+    tables = []
+    for disturbance in (1, 2):
+        torch.manual_seed(disturbance)
+        before = torch.get_rng_state()
+        options = setting | {"n_jobs": 1, "progress": False}
+        tables.append(run_experiment(drawn, tiny_signals, recipe, **options))
+        assert torch.get_rng_state().equal(before)
+    assert tables[0].equals(tables[1])
+    losses = tables[0].query("arm == 'ticket' and step == 0 and metric == 'loss'")["value"]
+    assert losses.nunique() == 2, "and every seed draws something else"
 
 
 def test_a_torchvision_data_set_enters_as_its_arrays(tmp_path):
-    fake = torchvision.datasets.FakeData(60, (3, 8, 8), num_classes=3, transform=torchvision.transforms.PILToTensor())
+    fake = torchvision.datasets.FakeData(
+        60, (3, 8, 8), num_classes=3, transform=torchvision.transforms.PILToTensor()
+    )
     x, y = (np.stack([np.asarray(example[part]) for example in fake]) for part in (0, 1))
     dataset = make_dataset("fake", x[:50], y[:50], x[50:], y[50:], "abc", 10)
     assert dataset.input_shape == (3, 8, 8) and abs(float(dataset.train.x.mean())) < 1e-4
-    train(build_model("mlp-8", dataset), dataset, replace(GLOBAL, scope="layer", fractions={"fc": 0.2}))
+    train(
+        build_model("mlp-8", dataset),
+        dataset,
+        replace(GLOBAL, scope="layer", fractions={"fc": 0.2}),
+    )
 
 
 def test_what_cannot_be_pruned_is_said():
-    model = nn.ModuleDict({
-        "embed": nn.Embedding(5, 4), "lstm": nn.LSTM(4, 3), "norm": nn.BatchNorm1d(3), "out": nn.Linear(3, 2),
-        "head": nn.Linear(2, 2), "attention": nn.MultiheadAttention(4, 2),
-    })  # fmt: skip
+    model = nn.ModuleDict(
+        {
+            "embed": nn.Embedding(5, 4),
+            "lstm": nn.LSTM(4, 3),
+            "norm": nn.BatchNorm1d(3),
+            "out": nn.Linear(3, 2),
+            "head": nn.Linear(2, 2),
+            "attention": nn.MultiheadAttention(4, 2),
+        }
+    )
     model.keep_dense = ("head",)
     torch_prune.random_unstructured(model["out"], "weight", 0.5)
     table = list_parameters(model).set_index("name")
     assert table["numbers"].sum() == sum(p.numel() for p in model.parameters())
-    assert [*table.index[table["prunable"]]] == ["attention.in_proj_weight", "attention.out_proj.weight"]
+    assert [*table.index[table["prunable"]]] == [
+        "attention.in_proj_weight",
+        "attention.out_proj.weight",
+    ]
     why = table["why not"]
     assert why["embed.weight"] == "Embedding is not a Linear, Conv or attention layer"
-    assert why["lstm.weight_ih_l0"].startswith("LSTM is not") and why["norm.weight"].startswith("biases and norms")
-    assert why["head.weight"] == "the model's keep_dense names it" and "from_torch_prune" in why["out.weight_orig"]
+    assert why["lstm.weight_ih_l0"].startswith("LSTM is not") and why["norm.weight"].startswith(
+        "biases and norms"
+    )
+    assert (
+        why["head.weight"] == "the model's keep_dense names it"
+        and "from_torch_prune" in why["out.weight_orig"]
+    )
     assert (why[table["prunable"]] == "").all()
-    normed = list_parameters(nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.Linear(2, 2)))
-    assert set(normed[normed["prunable"]]["name"]) == {"1.weight"} and not normed["why not"].str.contains("keep_").any()
-    with pytest.raises(TypeError, match=r"LSTM has no Linear, Conv or attention layer .*list_parameters"):
+    normed = list_parameters(
+        nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(3, 2)), nn.Linear(2, 2))
+    )
+    assert (
+        set(normed[normed["prunable"]]["name"]) == {"1.weight"}
+        and not normed["why not"].str.contains("keep_").any()
+    )
+    with pytest.raises(
+        TypeError, match=r"LSTM has no Linear, Conv or attention layer .*list_parameters"
+    ):
         full_masks(nn.LSTM(4, 3))
-    with pytest.raises(TypeError, match=r"no reset_parameters"):
-        initialize_(torchvision.models.VisionTransformer(8, 4, 1, 1, 8, 8), 0)
 
 
 def test_masks_of_attention_are_nested(tiny_signals):
-    model = initialize_(Transformer(), 0)
+    model = build_model(some_transformer, tiny_signals)
     masks = full_masks(model)
-    for _ in range(3):
-        finer = prune(random(model), masks, 0.4, "global")
+    for level in range(3):
+        finer = prune(random(model, seed=level), masks, 0.4, "global")
         assert not any((finer[name] & ~masks[name]).any() for name in masks)
         masks = finer

@@ -7,23 +7,29 @@ import pytest
 import torch
 from matplotlib.colors import to_rgba
 
-from lthlab.experiments import interval
+import lthlab
+from lthlab.arms import ARMS
+from lthlab.data import make_dataset
+from lthlab.experiments import run_experiment
 from lthlab.masks import full_masks, layer_densities
 from lthlab.models import build_model
 from lthlab.plots import (
-    ARM_COLORS,
     accuracy_by_density,
+    arm_color,
     band,
     density_axis,
     input_picture,
     layer_bars,
     lines,
+    look,
     race,
     sample_pictures,
     use_style,
     weight_histogram,
 )
 from lthlab.pruning import prune, random
+from lthlab.recipes import Recipe
+from lthlab.statistics import interval
 
 
 @pytest.fixture(autouse=True)
@@ -34,24 +40,31 @@ def closed_figures():
 
 
 def results(seeds: int = 4) -> pd.DataFrame:
-    """Two arms, three densities, `seeds` seeds, and measurements that a picture of accuracy must leave out."""
+    """Two arms, three densities, `seeds` seeds, and what a picture of accuracy must leave out."""
     draw, rows = np.random.default_rng(0), []
+    measured = ("validation", "accuracy"), ("validation", "loss"), ("train", "loss")
     for arm in ("ticket", "reinitialised"):
         for epoch, density in enumerate((1.0, 0.51, 0.1)):
             for seed in range(seeds):
-                for split, metric in (("validation", "accuracy"), ("validation", "loss"), ("train", "loss")):
-                    rows.append((arm, seed, float(epoch), density, split, metric, draw.uniform(0.5, 1)))
-    return pd.DataFrame(rows, columns=["arm", "seed", "epoch", "density", "split", "metric", "value"])
+                for kind in measured:
+                    value = draw.uniform(0.5, 1)
+                    rows.append((arm, seed, float(epoch), density, *kind, value))
+    columns = ["arm", "seed", "epoch", "density", "split", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def accuracies(table: pd.DataFrame) -> pd.DataFrame:
     return table.query("split == 'validation' and metric == 'accuracy'")
 
 
+# The colours that every saved picture of the course has.
+COLORS = {"dense": "#404040", "ticket": "#0173b2", "reinitialised": "#d55e00"}
+
+
 def curves(ax) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """The drawn points by colour of the line; entries of the legend are empty lines."""
     drawn = [line for line in ax.lines if len(line.get_xdata())]
-    arms = {to_rgba(color): arm for arm, color in ARM_COLORS.items()}
+    arms = {to_rgba(color): arm for arm, color in COLORS.items()}
     return {arms[to_rgba(line.get_color())]: (line.get_xdata(), line.get_ydata()) for line in drawn}
 
 
@@ -69,6 +82,22 @@ def test_lines_go_through_the_means_over_seeds(draw, x):
     assert ax.get_ylabel() == "validation accuracy"
 
 
+def test_a_race_runs_over_the_epochs_of_an_experiment(tiny):
+    """What `run_experiment` returns can be drawn as it is."""
+    recipe = Recipe("sgd", 0.1, 0.9, batch_size=20, duration="2ep3it")
+    options = {"seeds": range(3), "levels": 1, "n_jobs": 1, "progress": False}
+    table = run_experiment("mlp-8", tiny, recipe, arms=["dense", "ticket"], **options)
+    ax = race(table)
+    found = curves(ax)
+    assert set(found) == {"dense", "ticket"}
+    for arm, rows in accuracies(table).groupby("arm"):
+        epochs, values = found[arm]
+        assert epochs.tolist() == [0, 1, 2, 2.6]  # 5 steps an epoch, 13 in all
+        means = [rows[rows["step"] == step]["value"].mean() for step in (0, 5, 10, 13)]
+        assert values.tolist() == pytest.approx(means)
+    assert ax.get_xlabel() == "epochs of training"
+
+
 def test_bands_are_the_95_percent_intervals():
     rows = accuracies(results()).query("arm == 'ticket'")
     ax = race(rows)
@@ -83,16 +112,82 @@ def test_bands_are_the_95_percent_intervals():
 
 def test_two_seeds_have_no_band():
     assert np.isnan(band([0.8, 0.9])).all()
-    assert band([0.7, 0.8, 0.9]) == (interval([0.7, 0.8, 0.9]).low, interval([0.7, 0.8, 0.9]).high)
+    three = interval([0.7, 0.8, 0.9])
+    assert band([0.7, 0.8, 0.9]) == (three.low, three.high)
     ax = race(results(seeds=2))
     corners = [path.vertices for drawn in ax.collections for path in drawn.get_paths()]
     assert all(np.isnan(vertices[:, 1]).all() for vertices in corners if len(vertices))
 
 
 def test_arms_without_a_colour_of_their_own_are_told_apart():
-    table = pd.DataFrame({"arm": ["k = 0"] * 2 + ["k = 24"] * 2, "x": [0, 1] * 2, "value": [1.0, 2.0, 3.0, 4.0]})
+    arms = ["k = 0", "k = 0", "k = 24", "k = 24"]
+    table = pd.DataFrame({"arm": arms, "x": [0, 1, 0, 1], "value": [1.0, 2.0, 3.0, 4.0]})
     drawn = [line for line in lines(table, x="x").lines if len(line.get_xdata())]
     assert len({to_rgba(line.get_color()) for line in drawn}) == 2
+    assert len({arm_color("k", position) for position in range(6)}) == 6
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_looks_as_it_was_declared(arm):
+    assert look(arm) == look(arm, 3) == (ARMS[arm].color, ARMS[arm].dashes)
+    assert arm_color(arm) == ARMS[arm].color == COLORS.get(arm, ARMS[arm].color)
+    assert len(to_rgba(arm_color(arm))) == 4  # matplotlib knows the colour
+    assert all(length > 0 for length in look(arm)[1]) and len(look(arm)[1]) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "raced",
+    [
+        ["dense", "ticket", "reinitialised", "shuffled", "random"],
+        ["dense", "ticket", "learning-rate rewinding", "fine-tuning"],
+        ["ticket", "random", "magnitude at init", "SNIP", "GraSP", "SynFlow"],
+        ["dense", "ERK", "RigL", "SET", "Early-Bird"],
+        ["random", "magnitude, layer", "magnitude, global", "OBD, layer", "OBD, global"],
+        ["dense", "iterative", "one-shot, 3 epochs", "one-shot, as many epochs"],
+        ["layer", "global"],
+    ],
+)
+def test_arms_that_race_each_other_are_told_apart(raced):
+    assert len({look(arm) for arm in raced}) == len(raced)
+
+
+@pytest.mark.parametrize(
+    ("variant", "plain"),
+    [
+        ("OBD, global", "OBD"),
+        ("magnitude, layer", "magnitude"),
+        ("SNIP, shuffled", "SNIP"),
+        ("SynFlow, in one step", "SynFlow"),
+        ("rewound, ticket", "ticket"),
+    ],
+)
+def test_a_variant_looks_like_what_it_is_a_variant_of(variant, plain):
+    assert look(variant) == look(variant, 2) == look(plain)
+    assert arm_color(variant) == arm_color(plain) != arm_color("another", 5)
+
+
+@pytest.fixture
+def declared():
+    """Arms that a test declares are gone after it."""
+    before = dict(ARMS)
+    yield
+    ARMS.clear()
+    ARMS.update(before)
+
+
+def test_a_readers_arm_is_drawn_in_the_colour_that_it_declares(declared):
+    lthlab.arm("my arm", color="#123456", dashes=(2, 1))(ARMS["dense"].function)
+    assert look("my arm") == look("my arm, at 10 %") == ("#123456", (2, 1))
+    table = results().replace({"reinitialised": "my arm"})
+    drawn = [line for line in race(table).lines if len(line.get_xdata())]
+    found = {to_rgba(line.get_color()): line.is_dashed() for line in drawn}
+    assert found == {to_rgba(COLORS["ticket"]): False, to_rgba("#123456"): True}
+
+
+def test_an_arm_that_declares_no_colour_has_one_all_the_same(declared):
+    lthlab.arm("my arm")(ARMS["dense"].function)
+    assert look("my arm") == (ARMS["my arm"].color, ())
+    assert len(to_rgba(arm_color("my arm"))) == 4
 
 
 @pytest.mark.parametrize(
@@ -155,19 +250,21 @@ def test_bars_are_as_high_as_the_layers_are_dense(tiny):
     }
     ax = layer_bars(masks)
     for (name, mask), bars in zip(masks.items(), ax.containers, strict=True):
-        assert [bar.get_height() for bar in bars] == pytest.approx(list(layer_densities(mask).values()))
+        expected = [*layer_densities(mask).values()]
+        assert [bar.get_height() for bar in bars] == pytest.approx(expected)
         assert {to_rgba(bar.get_facecolor())[:3] for bar in bars} != {to_rgba("white")[:3]}
         assert name in [text.get_text() for text in ax.get_legend().get_texts()]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["fc1", "fc2", "out"]
     shown = [text.get_text() for text in ax.texts]
-    assert shown == [f"{100 * kept:.1f} %" for mask in masks.values() for kept in layer_densities(mask).values()]
+    densities = [kept for mask in masks.values() for kept in layer_densities(mask).values()]
+    assert shown == [f"{100 * kept:.1f} %" for kept in densities]
 
 
 def test_the_input_picture_counts_the_connections_of_each_pixel(tiny):
     model = build_model("mlp-8-6", tiny)
     mask = prune(random(model), full_masks(model), 0.6)["fc1.weight"]
-    ax = input_picture(mask, tiny)
-    assert np.array_equal(np.asarray(ax.collections[0].get_array()).reshape(4, 4), mask.sum(0).reshape(4, 4))
+    drawn = np.asarray(input_picture(mask, tiny).collections[0].get_array())
+    assert np.array_equal(drawn.reshape(4, 4), mask.sum(0).reshape(4, 4))
 
 
 def test_the_input_picture_adds_up_the_colours_of_a_pixel(cifar_shaped):
@@ -182,13 +279,36 @@ def test_sample_pictures_show_the_first_training_image_of_each_class(fashion_min
     assert len(figure.axes) == 10
     for label, ax in enumerate(figure.axes):
         first = fashion_mini.train.x[fashion_mini.train.y == label][:1]
-        assert np.allclose(ax.images[0].get_array().reshape(28, 28), fashion_mini.pictures(first)[0, 0])
+        drawn = ax.images[0].get_array().reshape(28, 28)
+        assert np.allclose(drawn, fashion_mini.pictures(first)[0, 0])
         assert ax.get_title() == fashion_mini.classes[label]
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_sample_pictures_show_as_many_classes_as_asked_for(count, tiny):
-    assert len(sample_pictures(tiny, count).axes) == count
+def test_sample_pictures_show_as_many_as_there_are_classes(tiny, cifar_shaped):
+    figure = sample_pictures(tiny)
+    assert [ax.get_title() for ax in figure.axes] == list("abcd")
+    for label, ax in enumerate(figure.axes):
+        first = tiny.train.x[tiny.train.y == label][:1]
+        drawn = ax.images[0].get_array().reshape(4, 4)
+        assert np.allclose(drawn, tiny.pictures(first)[0, 0])
+    assert len(sample_pictures(cifar_shaped).axes) == 10
+
+
+def test_a_class_without_a_training_example_has_a_name_and_no_picture():
+    draw = np.random.default_rng(0)
+    labels = np.array([0, 1, 3] * 8)  # of class 2 the test split alone has examples
+    dataset = make_dataset(
+        "one missing",
+        draw.normal(size=(24, 1, 4, 4)),
+        labels,
+        draw.normal(size=(4, 1, 4, 4)),
+        np.arange(4),
+        "abcd",
+        held_out=6,
+    )
+    axes = sample_pictures(dataset).axes
+    assert [ax.get_title() for ax in axes] == list("abcd")
+    assert [len(ax.images) for ax in axes] == [1, 1, 0, 1]
 
 
 def test_the_style_of_the_course_can_be_switched_on():

@@ -1,4 +1,4 @@
-"""Training: pruned weights stay zero, snapshots bring everything back, and the loop is a plain one."""
+"""Training: pruned weights stay zero, states bring everything back, and the loop is a plain one."""
 
 import copy
 import math
@@ -17,9 +17,9 @@ from torch.nn import functional as F
 from lthlab.batches import example_order
 from lthlab.data import Split
 from lthlab.masks import full_masks, prunable_weights
-from lthlab.models import build_model, initialize_
+from lthlab.models import build_model
 from lthlab.recipes import PAPER_RECIPES, Recipe, count_steps, recipe_for
-from lthlab.training import History, Snapshot, evaluate, make_optimizer, measure, train
+from lthlab.training import History, evaluate, measure, train
 
 # 5 steps an epoch on the tiny sets.
 ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep3it")
@@ -33,6 +33,10 @@ OPTIMIZERS = {
 }
 
 
+def linear(dataset, seed):
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 4))
+
+
 class Unseen:
     """Stands in for the test split: whoever asks it for anything fails."""
 
@@ -41,6 +45,13 @@ class Unseen:
 
     def __len__(self):
         raise AssertionError("the test split was counted")
+
+
+def blinded(dataset):
+    """The same data with a test split that nobody may look at, put there once its labels passed."""
+    dataset = copy.copy(dataset)
+    object.__setattr__(dataset, "test", Unseen())
+    return dataset
 
 
 class Watcher:
@@ -53,7 +64,9 @@ class Watcher:
     def look(self, model, _):
         self.passes.append(model.training)
         weights = prunable_weights(model)
-        self.revived += sum(int((bits(weights[name])[~mask] != 0).sum()) for name, mask in self.masks.items())
+        self.revived += sum(
+            int((bits(weights[name])[~mask] != 0).sum()) for name, mask in self.masks.items()
+        )
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -71,14 +84,14 @@ def test_pruned_weights_stay_zero_under_every_optimiser(name, optimizer, tiny, t
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_pruned_weights_stay_zero_when_the_snapshot_was_dense_and_in_motion(optimizer, tiny):
+def test_pruned_weights_stay_zero_when_the_start_was_dense_and_in_motion(optimizer, tiny):
     recipe, dense = OPTIMIZERS[optimizer], build_model("mlp-8-6", tiny)
-    start = train(dense, tiny, recipe, snapshots=[7]).snapshots[7]
+    start = train(dense, tiny, recipe, states=[7]).states[7]
     model = build_model("mlp-8-6", tiny, seed=1)
     masks = some_masks(model)
     if recipe.momentum or recipe.optimizer != "sgd":
         key = "momentum_buffer" if recipe.optimizer == "sgd" else "exp_avg"
-        assert start.optimizer["state"][0][key][~masks["fc1.weight"]].any(), "else this test would show nothing"
+        assert start.optimizer[f"fc1.weight/{key}"][~masks["fc1.weight"]].any()
     watcher = Watcher(model, masks)
     train(model, tiny, recipe, masks, start=start, evaluate_every=1)
     assert watcher.passes.count(True) == 8
@@ -88,7 +101,7 @@ def test_pruned_weights_stay_zero_when_the_snapshot_was_dense_and_in_motion(opti
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_kept_weight_learns_the_negative_ones_too(optimizer, tiny):
-    model = initialize_(nn.Sequential(nn.Flatten(), nn.Linear(16, 4)), seed=0)
+    model = build_model(linear, tiny)
     masks, before = some_masks(model), model[1].weight.detach().clone()
     train(model, tiny, OPTIMIZERS[optimizer], masks)
     moved = model[1].weight.detach() != before
@@ -98,7 +111,7 @@ def test_every_kept_weight_learns_the_negative_ones_too(optimizer, tiny):
 
 
 def test_small_weights_learn_too(tiny):
-    model = initialize_(nn.Sequential(nn.Flatten(), nn.Linear(16, 4)), seed=0)
+    model = build_model(linear, tiny)
     with torch.no_grad():
         model[1].weight.mul_(1e-9)
         model[1].weight[0] = 0.0
@@ -129,14 +142,22 @@ def learning_rates(recipe: Recipe, total: int) -> list[float]:
 def in_double(dataset):
     """Float64 data: rounding stays far below what a wrong loop would do."""
     parts = {part: getattr(dataset, part) for part in ("train", "validation")}
-    return replace(dataset, **{part: Split(split.x.double(), split.y) for part, split in parts.items()})
+    return replace(
+        dataset, **{part: Split(split.x.double(), split.y) for part, split in parts.items()}
+    )
 
 
 @pytest.mark.parametrize(
     ("recipe", "make"),
     [
-        (Recipe("adam", 3e-3, batch_size=20, duration="13it"), lambda p, r: torch.optim.Adam(p, r.lr)),
-        (Recipe("adam", 3e-3, 0, 0.1, 30, "9it"), lambda p, r: torch.optim.Adam(p, r.lr, weight_decay=0.1)),
+        (
+            Recipe("adam", 3e-3, batch_size=20, duration="13it"),
+            lambda p, r: torch.optim.Adam(p, r.lr),
+        ),
+        (
+            Recipe("adam", 3e-3, 0, 0.1, 30, "9it"),
+            lambda p, r: torch.optim.Adam(p, r.lr, weight_decay=0.1),
+        ),
         (
             Recipe("sgd", 0.1, 0.9, 1e-3, 20, "13it", "cosine", warmup=4),
             lambda p, r: torch.optim.SGD(p, r.lr, momentum=0.9, weight_decay=1e-3),
@@ -183,7 +204,7 @@ def test_training_is_what_a_plain_loop_does(name, recipe, make, tiny, tiny_signa
 
 
 class Recorder(nn.Module):
-    """A linear classifier that remembers which examples it was trained on; example i has x[0] = i."""
+    """A linear classifier that remembers what it was trained on; example i has x[0] = i."""
 
     def __init__(self, inputs: int = 2, classes: int = 4):
         super().__init__()
@@ -197,10 +218,10 @@ class Recorder(nn.Module):
 
 @pytest.fixture
 def numbered(tiny):
-    """47 training examples that carry their number: 4 batches of 10 an epoch, 7 examples left over."""
+    """47 training examples that carry their number: 4 batches of 10 an epoch, 7 left over."""
     x = torch.stack([torch.arange(47.0), torch.ones(47)], 1)
     split = Split(x, torch.arange(47) % 4)
-    return replace(tiny, train=split, validation=Split(x[:11], split.y[:11]), test=Unseen())
+    return blinded(replace(tiny, train=split, validation=Split(x[:11], split.y[:11])))
 
 
 def test_an_epoch_shows_every_example_at_most_once_in_an_order_of_its_own(numbered):
@@ -229,7 +250,7 @@ def test_the_order_depends_on_seed_and_epoch_alone(numbered):
 def test_a_resumed_training_shows_the_examples_that_were_next(numbered):
     recipe = Recipe("sgd", 0.1, batch_size=10, duration="10it")
     whole, resumed = Recorder(), Recorder()
-    start = train(whole, numbered, recipe, seed=5, snapshots=[6]).snapshots[6]
+    start = train(whole, numbered, recipe, seed=5, states=[6]).states[6]
     train(resumed, numbered, recipe, seed=5, start=start)
     assert resumed.batches == whole.batches[6:]
 
@@ -253,80 +274,75 @@ def test_training_does_not_touch_the_global_random_state(tiny):
 
 RESUMABLE = {
     "adam": ("mlp-8-6", ADAM),
-    "adamw with warmup and drops": ("mlp-8-6", Recipe("adamw", 1e-2, 0, 0.1, 20, "2ep3it", "drops", (4, 8), warmup=6)),
+    "adamw with warmup and drops": (
+        "mlp-8-6",
+        Recipe("adamw", 1e-2, 0, 0.1, 20, "2ep3it", "drops", (4, 8), warmup=6),
+    ),
     "sgd with momentum, cosine and BatchNorm": ("resnet1d-4", SGD),
 }
 
 
 @pytest.mark.parametrize("k", [0, 3, 5, 7, 13])
 @pytest.mark.parametrize("case", RESUMABLE)
-def test_a_training_resumed_at_step_k_reproduces_the_uninterrupted_one_bit_for_bit(case, k, tiny, tiny_signals):
+def test_a_training_resumed_at_step_k_reproduces_the_uninterrupted_one_bit_for_bit(
+    case, k, tiny, tiny_signals
+):
     name, recipe = RESUMABLE[case]
     dataset = tiny if name.startswith("mlp") else tiny_signals
     whole, resumed = build_model(name, dataset, seed=1), build_model(name, dataset, seed=2)
     masks = some_masks(whole)
-    full = train(whole, dataset, recipe, masks, seed=3, snapshots=[k, 13], evaluate_every=1)
+    full = train(whole, dataset, recipe, masks, seed=3, states=[k, 13], evaluate_every=1)
     with torch.no_grad():
         resumed.train()(dataset.train.x[:50] * 3)
-    rest = train(resumed, dataset, recipe, masks, seed=3, start=full.snapshots[k], snapshots=[13], evaluate_every=1)
+    rest = train(
+        resumed, dataset, recipe, masks, seed=3, start=full.states[k], states=[13], evaluate_every=1
+    )
     assert states_equal(whole.state_dict(), resumed.state_dict())
-    assert states_equal(full.snapshots[13].optimizer, rest.snapshots[13].optimizer)
-    expected = full.table[(full.table["step"] > k) | ((full.table["step"] == k) & (full.table["split"] != "train"))]
+    assert states_equal(full.states[13].optimizer, rest.states[13].optimizer)
+    expected = full.table[
+        (full.table["step"] > k) | ((full.table["step"] == k) & (full.table["split"] != "train"))
+    ]
     assert rest.table.equals(expected.reset_index(drop=True))
 
 
 def test_dropout_drops_other_units_at_every_step(tiny):
     seen, model = [], nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(16, 4))
-    model[1].register_forward_hook(lambda module, _, out: seen.append(out == 0) if module.training else None)
-    train(initialize_(model, seed=0), tiny, SGD)
+    model[1].register_forward_hook(
+        lambda module, _, out: seen.append(out == 0) if module.training else None
+    )
+    train(model, tiny, SGD)
     assert len(seen) == 13
     assert not any(torch.equal(one, other) for one, other in zip(seen, seen[1:], strict=False))
 
 
-def test_training_changes_neither_its_snapshots_nor_the_one_it_starts_from(tiny_signals):
+def test_training_changes_neither_its_states_nor_the_one_it_starts_from(tiny_signals):
     model = build_model("resnet1d-4", tiny_signals)
     initial = copy.deepcopy(model.state_dict())
-    kept = train(model, tiny_signals, SGD, snapshots=[0, 4]).snapshots
+    kept = train(model, tiny_signals, SGD, states=[0, 4]).states
     assert states_equal(kept[0].model, initial)
     assert not states_equal(kept[4].model, initial)
-    for snapshot in kept.values():
-        before = copy.deepcopy((snapshot.model, snapshot.optimizer))
-        train(model, tiny_signals, SGD, start=snapshot)
-        assert states_equal((snapshot.model, snapshot.optimizer), before)
+    for state in kept.values():
+        before = copy.deepcopy((state.model, state.optimizer))
+        train(model, tiny_signals, SGD, start=state)
+        assert states_equal((state.model, state.optimizer), before)
 
 
-def test_a_snapshot_holds_weights_buffers_and_optimiser_state_in_its_own_memory(tiny_signals):
-    model = build_model("resnet1d-4", tiny_signals)
-    optimizer = make_optimizer(model, SGD)
-    F.cross_entropy(model(tiny_signals.train.x), tiny_signals.train.y).backward()
-    optimizer.step()
-    snapshot = Snapshot.take(1, model, optimizer)
-    held = copy.deepcopy((snapshot.model, snapshot.optimizer))
-    assert snapshot.step == 1
-    assert states_equal(snapshot.model, dict(model.state_dict()))
-    assert snapshot.model["norm.running_mean"].any()
-    with torch.no_grad():
-        for tensor in (*model.parameters(), *model.buffers()):
-            tensor.zero_()
-        for values in optimizer.state.values():
-            values["momentum_buffer"].zero_()
-    assert states_equal((snapshot.model, snapshot.optimizer), held)
-    snapshot.restore_(model, optimizer)
-    assert states_equal(dict(model.state_dict()), held[0])
-    assert states_equal(optimizer.state_dict(), held[1])
-    with torch.no_grad():
-        model.conv.weight.zero_()
-        optimizer.state[model.conv.weight]["momentum_buffer"].zero_()
-    assert states_equal((snapshot.model, snapshot.optimizer), held)
+def test_states_are_kept_at_exactly_the_steps_asked_for(tiny):
+    kept = train(build_model("mlp-8", tiny), tiny, ADAM, states=[0, "1ep", "1ep2it", 13]).states
+    assert {step: state.step for step, state in kept.items()} == {0: 0, 5: 5, 7: 7, 13: 13}
+    assert train(build_model("mlp-8", tiny), tiny, ADAM).states == {}
 
 
-def test_snapshots_are_kept_at_exactly_the_steps_asked_for(tiny):
-    kept = train(build_model("mlp-8", tiny), tiny, ADAM, snapshots=[0, "1ep", "1ep2it", 13]).snapshots
-    assert {step: snapshot.step for step, snapshot in kept.items()} == {0: 0, 5: 5, 7: 7, 13: 13}
-    assert train(build_model("mlp-8", tiny), tiny, ADAM).snapshots == {}
-
-
-@pytest.mark.parametrize("outside", [{"snapshots": [14]}, {"snapshots": ["3ep"]}, {"evaluate_at": [14]}])
+@pytest.mark.parametrize(
+    "outside",
+    [
+        {"states": [14]},
+        {"states": ["3ep"]},
+        {"evaluate_at": [14]},
+        {"evaluate_at": iter([1, "3ep"])},
+        {"during": {14: lambda now: None}},
+    ],
+)
 def test_durations_beyond_the_end_are_refused(outside, tiny):
     model = build_model("mlp-8", tiny)
     before = copy.deepcopy(model.state_dict())
@@ -335,11 +351,12 @@ def test_durations_beyond_the_end_are_refused(outside, tiny):
     assert states_equal(model.state_dict(), before)
 
 
-def test_snapshots_before_the_start_and_starts_beyond_the_end_are_refused(tiny):
+def test_states_before_the_start_and_starts_beyond_the_end_are_refused(tiny):
     model = build_model("mlp-8", tiny)
-    start = train(model, tiny, ADAM, snapshots=[7]).snapshots[7]
-    with pytest.raises(ValueError, match="from step 7 to 13"):
-        train(model, tiny, ADAM, start=start, snapshots=[6])
+    start = train(model, tiny, ADAM, states=[7]).states[7]
+    for outside in ({"states": [6]}, {"evaluate_at": [3, 8]}):
+        with pytest.raises(ValueError, match="from step 7 to 13"):
+            train(model, tiny, ADAM, start=start, **outside)
     with pytest.raises(ValueError, match="from step 7 to 5"):
         train(model, tiny, replace(ADAM, duration="1ep"), start=start)
 
@@ -369,8 +386,8 @@ def test_exactly_the_steps_asked_for_are_measured(options, steps, tiny):
 
 
 def test_a_resumed_training_measures_its_start_and_keeps_the_rhythm(tiny):
-    start = train(build_model("mlp-8", tiny), tiny, ADAM, snapshots=[7]).snapshots[7]
-    history = train(build_model("mlp-8", tiny), tiny, ADAM, start=start, evaluate_at=[3, 8])
+    start = train(build_model("mlp-8", tiny), tiny, ADAM, states=[7]).states[7]
+    history = train(build_model("mlp-8", tiny), tiny, ADAM, start=start, evaluate_at=[8])
     assert steps_measured(history) == [7, 8, 10, 13]
 
 
@@ -390,22 +407,28 @@ def test_history_gives_the_last_value_or_the_one_at_a_step(tiny):
     assert history.value("loss") == final["loss"]
     assert history.value(step=0) == initial["accuracy"]
     assert history.value("loss", step=0) == initial["loss"] > final["loss"]
-    assert history.value("loss", "train", 5) == history.table.query("split == 'train' and step == 5")["value"].item()
+    assert (
+        history.value("loss", "train", 5)
+        == history.table.query("split == 'train' and step == 5")["value"].item()
+    )
     for nothing in ({"step": 3}, {"split": "test"}, {"metric": "accuracy", "split": "train"}):
-        with pytest.raises(ValueError, match=r"Nothing measured .* Measured steps: \[0, 5, 10, 13\]"):
+        with pytest.raises(
+            ValueError, match=r"Nothing measured .* Measured steps: \[0, 5, 10, 13\]"
+        ):
             history.value(**nothing)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 500, 2_000])
-def test_evaluation_counts_every_example_of_a_split(batch_size, tiny):
+@pytest.mark.parametrize("count", [1, 7, 499, 500, 501, 1_203])
+def test_evaluation_counts_every_example_of_a_split(count, tiny):
     model = build_model("mlp-8", tiny)
-    x, y = tiny.train.x.repeat(13, 1, 1, 1)[:1203], torch.arange(1203) * 7 % 4
+    x, y = tiny.train.x.repeat(13, 1, 1, 1)[:count], torch.arange(count) * 7 % 4
     logits = model(x).detach().double()
-    expected = -logits.log_softmax(1)[torch.arange(1203), y].mean(), (logits.argmax(1) == y).sum() / 1203
-    loss, accuracy = measure(model, Split(x, y), batch_size).tolist()
-    assert loss == pytest.approx(float(expected[0]), rel=1e-4)
-    assert accuracy == pytest.approx(float(expected[1]), abs=1e-7)
-    assert evaluate(model, Split(x, y))["accuracy"] == pytest.approx(float(expected[1]), abs=1e-7)
+    right = (logits.argmax(1) == y).sum() / count
+    loss, accuracy = measure(model, Split(x, y)).tolist()
+    expected = -logits.log_softmax(1)[torch.arange(count), y].mean()
+    assert loss == pytest.approx(float(expected), rel=1e-4)
+    assert accuracy == pytest.approx(float(right), abs=1e-7)
+    assert evaluate(model, Split(x, y))["accuracy"] == pytest.approx(float(right), abs=1e-7)
 
 
 def test_the_last_example_counts(tiny):
@@ -435,22 +458,25 @@ def test_evaluation_uses_running_statistics_and_leaves_the_model_as_it_was(train
 
 
 def test_evaluation_leaves_a_frozen_norm_frozen(tiny):
-    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)).train()
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(16, 8), nn.BatchNorm1d(8), nn.Linear(8, 4)
+    ).train()
     model[2].eval()
     evaluate(model, tiny.validation)
     assert [module.training for module in model] == [True, True, False, True]
 
 
-def test_a_model_trained_after_an_evaluation_in_evaluation_mode_trains_in_training_mode(tiny_signals):
+def test_a_model_trained_after_an_evaluation_in_evaluation_mode_trains_in_training_mode(
+    tiny_signals,
+):
     model = build_model("resnet1d-2", tiny_signals).eval()
     train(model, tiny_signals, SGD, evaluate_every=1)
     assert int(model.norm.num_batches_tracked) == 13
 
 
 def test_training_looks_only_at_training_and_validation_data(tiny):
-    blind = replace(tiny, test=Unseen())
     model = build_model("mlp-8", tiny)
-    history = train(model, blind, ADAM, some_masks(model), snapshots=[2])
+    history = train(model, blinded(tiny), ADAM, some_masks(model), states=[2])
     assert set(history.table["split"]) == {"train", "validation"}
 
 
@@ -507,12 +533,16 @@ def test_learning_rates_follow_the_schedule():
     constant, cosine = Recipe(lr=0.5), Recipe(lr=0.5, schedule="cosine")
     drops = Recipe(lr=0.5, schedule="drops", milestones=(10, 20))
     assert [constant.lr_at(step, 30) for step in (0, 15, 29)] == [0.5] * 3
-    assert [cosine.lr_at(step, 30) for step in (0, 10, 15, 20, 30)] == pytest.approx([0.5, 0.375, 0.25, 0.125, 0])
+    assert [cosine.lr_at(step, 30) for step in (0, 10, 15, 20, 30)] == pytest.approx(
+        [0.5, 0.375, 0.25, 0.125, 0]
+    )
     assert [drops.lr_at(step, 30) for step in (0, 9, 10, 19, 20, 29)] == pytest.approx(
         [0.5, 0.5, 0.05, 0.05, 0.005, 0.005]
     )
     warm = replace(cosine, warmup=4)
-    assert [warm.lr_at(step, 30) for step in (0, 1, 2, 3)] == pytest.approx([0.125, 0.25, 0.375, 0.5])
+    assert [warm.lr_at(step, 30) for step in (0, 1, 2, 3)] == pytest.approx(
+        [0.125, 0.25, 0.375, 0.5]
+    )
     assert warm.lr_at(15, 30) == pytest.approx(0.25)
 
 
@@ -536,14 +566,32 @@ def test_durations_in_epochs_and_iterations(duration, steps):
 
 @pytest.mark.parametrize(
     "duration",
-    ["", "ep", "it", "10", "10 ep", "-1ep", "1.5ep", "50it2ep", "2epochs", "2ep2ep", -1, 1.5, None, [], "2EP"],
+    [
+        "",
+        "ep",
+        "it",
+        "10",
+        "10 ep",
+        "-1ep",
+        "1.5ep",
+        "50it2ep",
+        "2epochs",
+        "2ep2ep",
+        -1,
+        1.5,
+        None,
+        [],
+        "2EP",
+    ],
 )
 def test_durations_that_cannot_be_read_are_refused(duration):
     with pytest.raises(ValueError, match='A duration reads "10ep"'):
         count_steps(duration, 10)
 
 
-@given(epochs=st.integers(0, 1000), iterations=st.integers(0, 10**6), per_epoch=st.integers(1, 1000))
+@given(
+    epochs=st.integers(0, 1000), iterations=st.integers(0, 10**6), per_epoch=st.integers(1, 1000)
+)
 def test_a_duration_is_its_epochs_and_its_iterations(epochs, iterations, per_epoch):
     assert count_steps(f"{epochs}ep{iterations}it", per_epoch) == epochs * per_epoch + iterations
 
@@ -566,9 +614,15 @@ def test_epochs_have_full_batches_only(tiny, fashion_mini):
         ({"lr": -1e-3}, "must be positive"),
         ({"batch_size": 0}, "must be positive"),
         ({"scope": "globl"}, "Unknown scope 'globl'. Did you mean 'global'"),
-        ({"scope": "global"}, "fractions for scope 'global' are given for all; got fc, conv, output"),
+        (
+            {"scope": "global"},
+            "fractions for scope 'global' are given for all; got fc, conv, output",
+        ),
         ({"scope": "global", "fractions": {}}, "fractions for scope 'global'"),
-        ({"fractions": {"all": 0.2}}, "fractions for scope 'layer' are given for conv, fc, output; got all"),
+        (
+            {"fractions": {"all": 0.2}},
+            "fractions for scope 'layer' are given for conv, fc, output; got all",
+        ),
         ({"duration": "10 epochs"}, "A duration reads"),
     ],
 )
@@ -612,26 +666,32 @@ def test_recipes_are_the_papers(name, optimizer, lr, batch, iterations, fraction
 @pytest.mark.parametrize("name", PAPER_RECIPES)
 def test_on_the_embedded_sets_the_same_recipes_run_shortened(name, fashion_mini):
     paper, short = recipe_for(name, "mnist"), recipe_for(name, fashion_mini)
-    changed = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0, "augmentation": "none"}
-    assert short == recipe_for(name, "mnist1d") == replace(paper, **changed)
+    changed = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0}
+    expected = replace(paper, **changed, augmentation="none")
+    assert short == recipe_for(name, "mnist1d") == expected
     assert short.duration == "10ep"
 
 
 def test_recipes_of_our_own_networks(mnist1d):
     mlp, resnet = recipe_for("mlp-100-100-100", mnist1d), recipe_for("resnet1d-4", mnist1d)
-    assert (mlp.optimizer, mlp.lr, mlp.momentum, mlp.schedule, mlp.duration) == ("sgd", 0.1, 0.9, "cosine", "20ep")
-    assert (resnet.optimizer, resnet.lr, resnet.momentum, resnet.weight_decay) == ("sgd", 0.4, 0.9, 1e-4)
+    assert mlp == Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine")
+    assert (resnet.optimizer, resnet.lr, resnet.momentum) == ("sgd", 0.4, 0.9)
+    assert resnet.weight_decay == 1e-4
     assert (resnet.batch_size, resnet.schedule, resnet.scope) == (100, "cosine", "global")
 
 
 def test_networks_without_a_recipe_are_refused():
-    with pytest.raises(ValueError, match=r"Unknown recipe 'resnet-32'\. Did you mean 'resnet-20'.*Or make a Recipe"):
+    with pytest.raises(
+        ValueError, match=r"Unknown recipe 'resnet-32'\. Did you mean 'resnet-20'.*Or make a Recipe"
+    ):
         recipe_for("resnet-32", "cifar10")
 
 
 class Dropping(nn.Sequential):
     def __init__(self):
-        super().__init__(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4))
+        super().__init__(
+            nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 4)
+        )
 
 
 def test_dropout_follows_the_seed_and_a_resumed_training_drops_the_same(tiny):
@@ -642,17 +702,17 @@ def test_dropout_follows_the_seed_and_a_resumed_training_drops_the_same(tiny):
         torch.manual_seed(disturbance)
         runs.append((copy.deepcopy(model), torch.get_rng_state()))
         train(runs[-1][0], tiny, ADAM, seed=3)
-        assert torch.equal(torch.get_rng_state(), runs[-1][1]), "training moved the global generator"
+        assert torch.equal(torch.get_rng_state(), runs[-1][1])
     assert states_equal(runs[0][0].state_dict(), runs[1][0].state_dict())
-    middle = train(copy.deepcopy(model), tiny, ADAM, seed=3, snapshots=[7]).snapshots[7]
+    middle = train(copy.deepcopy(model), tiny, ADAM, seed=3, states=[7]).states[7]
     resumed = copy.deepcopy(model)
     train(resumed, tiny, ADAM, seed=3, start=middle)
     assert states_equal(resumed.state_dict(), runs[0][0].state_dict())
 
 
-def test_a_snapshot_does_not_bring_its_recipe_along(tiny):
+def test_a_state_does_not_bring_its_recipe_along(tiny):
     model = build_model("mlp-8", tiny)
-    middle = train(copy.deepcopy(model), tiny, ADAM, snapshots=[5]).snapshots[5]
+    middle = train(copy.deepcopy(model), tiny, ADAM, states=[5]).states[5]
     plain, decayed = copy.deepcopy(model), copy.deepcopy(model)
     train(plain, tiny, ADAM, start=middle)
     train(decayed, tiny, replace(ADAM, weight_decay=0.1), start=middle)
@@ -667,3 +727,44 @@ def test_empty_masks_are_refused_not_ignored(tiny):
 def test_model_and_data_on_two_devices_are_one_clear_error(tiny):
     with pytest.raises(ValueError, match="The model is on meta, the data on cpu"):
         train(build_model("mlp-8", tiny).to("meta"), tiny, ADAM)
+
+
+@pytest.mark.parametrize("step", [None, "fast"])
+def test_a_model_in_double_precision_with_single_precision_data_is_refused(step, tiny):
+    model = build_model("mlp-8", tiny).double()
+    before = copy.deepcopy(model.state_dict())
+    with pytest.raises(ValueError, match=r"data are torch\.float32.*torch\.float64.*float\(\)"):
+        train(model, tiny, ADAM, some_masks(model), step=step)
+    assert states_equal(model.state_dict(), before)
+
+
+def test_what_is_to_happen_during_training_happens_at_its_steps_in_order(tiny):
+    seen, model = [], build_model("mlp-8", tiny)
+
+    def note(now):
+        seen.append((now.step, len(now.losses), now.model is model, now.model.training))
+
+    history = train(model, tiny, ADAM, during=dict.fromkeys((13, 0, 6), note), evaluate_at=[6])
+    assert seen == [(0, 0, True, True), (6, 6, True, True), (13, 13, True, True)]
+    untouched = build_model("mlp-8", tiny)
+    assert train(untouched, tiny, ADAM, evaluate_at=[6]).table.equals(history.table)
+    assert states_equal(model.state_dict(), untouched.state_dict())
+
+
+def test_a_resumed_training_does_not_do_again_what_was_done_before(tiny):
+    seen, model = [], build_model("mlp-8", tiny)
+    during = dict.fromkeys((0, 6, 7, 12), lambda now: seen.append(now.step))
+    start = train(model, tiny, ADAM, states=[7], during=during).states[7]
+    assert seen == [0, 6, 7, 12]
+    train(model, tiny, ADAM, start=start, during=during)
+    assert seen[4:] == [7, 12]
+
+
+def test_the_masks_at_the_end_are_those_that_training_ended_with(tiny):
+    model = build_model("mlp-8", tiny)
+    first, then = some_masks(model, 0.6), some_masks(model, 0.3, seed=1)
+    history = train(model, tiny, ADAM, first, during={4: lambda now: setattr(now, "masks", then)})
+    assert states_equal(history.masks, then)
+    assert (bits(model.fc1.weight)[~then["fc1.weight"]] == 0).all()
+    assert states_equal(train(model, tiny, ADAM, first).masks, first)
+    assert states_equal(train(model, tiny, ADAM).masks, full_masks(model))

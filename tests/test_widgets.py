@@ -1,6 +1,8 @@
-"""The widgets without a browser: every knob at every place, the numbers they say, and how they fail."""
+"""The widgets without a browser: every knob at every place, what they say, how they fail."""
 
 import re
+import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ import torch
 from lthlab import widgets
 from lthlab.masks import apply_masks_, full_masks
 from lthlab.models import build_model
-from lthlab.pruning import magnitude, prune
+from lthlab.pruning import draw_batch, magnitude, prune, snip
 from lthlab.recipes import recipe_for
 from lthlab.training import evaluate, train
 from lthlab.widgets.panel import Panel, choice
@@ -17,15 +19,22 @@ from lthlab.widgets.panel import Panel, choice
 @pytest.fixture(scope="module")
 def explorer(fashion_mini):
     model = build_model("lenet-300-100", fashion_mini)
-    train(model, fashion_mini, recipe_for("lenet-300-100", fashion_mini), until="1ep", evaluate_every=0)
+    recipe = replace(recipe_for("lenet-300-100", fashion_mini), duration="1ep")
+    train(model, fashion_mini, recipe, evaluate_every=0, step="fast")
     return widgets.sparsity_explorer(model, fashion_mini), model
 
 
 def places(control):
-    return [place for _, place in control.options] if isinstance(control.options[0], tuple) else control.options
+    return (
+        [place for _, place in control.options]
+        if isinstance(control.options[0], tuple)
+        else control.options
+    )
 
 
-@pytest.mark.parametrize("name", ["explorer", "ticket_race", "rewind_dial", "cost_calculator", "live_lab"])
+@pytest.mark.parametrize(
+    "name", ["explorer", "ticket_race", "rewind_dial", "cost_calculator", "live_lab"]
+)
 def test_every_knob_changes_what_is_said_and_drawn(name, explorer):
     panel = explorer[0] if name == "explorer" else getattr(widgets, name)()
     for label, control in panel.controls.items():
@@ -49,13 +58,17 @@ def test_the_explorer_says_what_plain_pruning_gives(explorer, fashion_mini):
     panel, model = explorer
     before = {name: p.clone() for name, p in model.state_dict().items()}
     for scope in ("layer", "global"):
-        row = panel.table.query("method == 'magnitude' and scope == @scope and 0.1 < density < 0.2").iloc[0]
+        row = panel.table.query(
+            "method == 'magnitude' and scope == @scope and 0.1 < density < 0.2"
+        ).iloc[0]
         panel.controls["scope"].value, panel.controls["method"].value = scope, "magnitude"
         panel.controls["density"].value = row["density"]
         apply_masks_(model, prune(magnitude(model), full_masks(model), 1 - row["density"], scope))
         accuracy = evaluate(model, fashion_mini.validation)["accuracy"]
         model.load_state_dict(before)
-        assert row["accuracy"] == pytest.approx(accuracy, abs=0.005)  # in steps: rounding moves a weight or two
+        assert row["accuracy"] == pytest.approx(
+            accuracy, abs=0.005
+        )  # in steps: rounding moves a weight or two
         assert f"accuracy {row['accuracy']:.1%}" in panel.words.value
 
 
@@ -63,20 +76,29 @@ def test_the_explorer_leaves_the_network_as_it_was(tiny_signals):
     model = build_model("resnet1d-2", tiny_signals).train()
     before = {name: p.clone() for name, p in model.state_dict().items()}
     panel = widgets.sparsity_explorer(model, tiny_signals)
-    assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items()) and model.training
+    assert (
+        all(torch.equal(p, before[name]) for name, p in model.state_dict().items())
+        and model.training
+    )
     for layer in places(panel.controls["layer"]):
         panel.controls["layer"].value = layer
         assert "lthlab-error" not in panel.picture.value, panel.picture.value
 
 
 def test_a_page_without_a_kernel_gets_a_still_picture():
-    panel = widgets.rewind_dial()
-    data = panel._repr_mimebundle_()
-    data = data[0] if isinstance(data, tuple) else data
-    assert data["image/png"].startswith("iVBOR") and "application/vnd.jupyter.widget-view+json" in data
-    data = widgets.cost_calculator()._repr_mimebundle_()
-    data = data[0] if isinstance(data, tuple) else data
-    assert "<table>" in data["text/html"]
+    data = widgets.rewind_dial()._repr_mimebundle_()
+    assert data["image/png"].startswith("iVBOR")
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "<table" in widgets.cost_calculator()._repr_mimebundle_()["text/html"]
+
+
+def test_the_still_picture_of_the_race_is_its_end():
+    panel = widgets.ticket_race()
+    steps = panel.controls["step"]
+    assert steps.value == 0
+    still = panel._repr_mimebundle_()["image/png"]
+    steps.value = steps.options[-1][1]
+    assert still in panel.picture.value and "Step 1600" in panel.words.value
 
 
 def test_an_error_in_a_callback_is_shown_and_goes_away():
@@ -86,7 +108,9 @@ def test_an_error_in_a_callback_is_shown_and_goes_away():
     panel = Panel("broken", {"number": choice([1, 0, 2], "number")}, draw)
     assert panel.picture.value == "<b>1.0</b>"
     panel.controls["number"].value = 0
-    assert 'class="lthlab-error"' in panel.picture.value and "ZeroDivisionError" in panel.picture.value
+    assert (
+        'class="lthlab-error"' in panel.picture.value and "ZeroDivisionError" in panel.picture.value
+    )
     panel.controls["number"].value = 2
     assert panel.picture.value == "<b>0.5</b>"
 
@@ -111,8 +135,9 @@ def test_the_live_lab_runs_stops_and_keeps_its_runs():
     panel.stop.click()
     panel.worker.join(60)
     assert panel.left.value == "stopped" and not panel.run.disabled and panel.stop.disabled
-    label, steps, values = panel.runs[0]
-    assert label == "dense, mlp-100-100-100" and len(steps) == len(values) >= 1 and steps[-1] < 1600
+    label, points = panel.runs[0]
+    steps = [step for step, _ in points]
+    assert label == "dense, mlp-100-100-100" and steps[0] == 50 and steps[-1] < 1600
     panel.controls["data"].value = "fashion-mini"
     assert "resnet1d-4" not in panel.controls["network"].options
     panel.controls["network"].value, panel.controls["method"].value = "mlp-50", "SNIP"
@@ -120,13 +145,74 @@ def test_the_live_lab_runs_stops_and_keeps_its_runs():
     panel.stop.click()
     panel.worker.join(60)
     assert panel.runs[1][0] == "SNIP, 10 %, mlp-50" and "SNIP, 10 %" in panel.words.value
+    assert label in panel.words.value, "the first run stays in the picture"
 
 
-def test_an_error_in_the_background_is_shown(monkeypatch):
-    from lthlab.widgets import lab
+def test_the_live_lab_trains_as_train_does(mnist1d):
+    panel = widgets.live_lab()
+    panel.controls["network"].value, panel.controls["method"].value = "mlp-20", "SNIP"
+    panel.run.click()
+    panel.worker.join(120)
+    model, recipe = build_model("mlp-20", mnist1d), recipe_for("mlp-20", mnist1d)
+    masks = prune(snip(model, draw_batch(mnist1d.train)), full_masks(model), 0.9, "global")
+    history = train(model, mnist1d, recipe, masks, evaluate_every="50it", step="fast")
+    rows = history.table.query("split == 'validation' and metric == 'accuracy' and step > 0")
+    assert panel.left.value == "finished" and len(rows) == 32
+    assert panel.runs[0][1] == [*zip(rows["step"], rows["value"], strict=True)]
+    assert f"{rows['value'].iloc[-1]:.1%} after 1600 steps" in panel.words.value
 
-    monkeypatch.setattr(lab, "build_model", lambda *_: 1 / 0)
+
+def test_one_run_at_a_time():
     panel = widgets.live_lab()
     panel.run.click()
+    worker = panel.worker
+    panel.run.click()  # by code: in a browser the button is grey
+    assert panel.worker is worker and len(panel.runs) == 1
+    panel.stop.click()
+    worker.join(60)
+    panel.run.click()
+    assert panel.worker is not worker and len(panel.runs) == 2
+    panel.stop.click()
     panel.worker.join(60)
-    assert "ZeroDivisionError" in panel.picture.value and not panel.run.disabled
+
+
+def test_a_run_leaves_the_readers_random_numbers_alone():
+    panel = widgets.live_lab()
+    panel.controls["network"].options = ["mlp-1000-1000"]  # large: building it takes a while
+    torch.manual_seed(5)
+    expected, drawn = torch.Generator().manual_seed(5), []
+    panel.run.click()
+    panel.stop.click()
+    while panel.worker.is_alive():  # as cells do that are run meanwhile
+        drawn.append(torch.rand(1000))
+        time.sleep(0.001)
+    assert len(drawn) > 5
+    assert torch.equal(torch.cat(drawn), torch.rand(1000 * len(drawn), generator=expected))
+
+
+def test_a_run_that_cannot_begin_says_why_in_place():
+    panel = widgets.live_lab()
+    panel.controls["network"].options = ["mpl-20"]
+    panel.run.click()
+    assert 'class="lthlab-error"' in panel.picture.value
+    assert "Unknown network &#x27;mpl-20&#x27;" in panel.picture.value
+    assert not panel.run.disabled and panel.stop.disabled and panel.runs == []
+    panel.controls["network"].options = ["mlp-20"]
+    panel.run.click()
+    panel.stop.click()
+    panel.worker.join(60)
+    assert panel.left.value == "stopped" and "lthlab-error" not in panel.picture.value
+
+
+def test_an_error_in_the_background_is_shown_in_place():
+    panel = widgets.live_lab()
+
+    def fail_once_it_trains(change):
+        if "s left" in change["new"]:
+            raise ZeroDivisionError("an observer's")
+
+    panel.left.observe(fail_once_it_trains, "value")
+    panel.run.click()
+    panel.worker.join(60)
+    assert "ZeroDivisionError" in panel.picture.value and panel.left.value == "failed"
+    assert not panel.run.disabled and panel.stop.disabled

@@ -1,5 +1,8 @@
 """Evidence: the intervals are Student's, and pairs are pairs."""
 
+import math
+import statistics
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lthlab.experiments import Interval, interval, paired
+import lthlab
+from lthlab.statistics import Interval, interval, paired
 
 accuracies = st.lists(st.floats(0, 1, allow_subnormal=False), min_size=3, max_size=12)
 
 
 def arms(**values) -> pd.DataFrame:
-    rows = [(arm, seed, value) for arm, numbers in values.items() for seed, value in enumerate(numbers)]
-    return pd.DataFrame(rows, columns=["arm", "seed", "value"])
+    tables = [pd.DataFrame({"arm": arm, "value": numbers}) for arm, numbers in values.items()]
+    return pd.concat([table.rename_axis("seed").reset_index() for table in tables])
 
 
 @given(accuracies)
@@ -24,6 +28,33 @@ def test_intervals_are_students(values):
     assert found.mean == pytest.approx(np.mean(values))
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.n == len(values)
+
+
+@given(accuracies)
+def test_an_interval_is_the_mean_and_t_standard_errors_to_each_side(values):
+    """The textbook's formula: mean +- t(0.975, n - 1) * s / sqrt(n)."""
+    values = [*values, 2.0]
+    mean, error = statistics.fmean(values), statistics.stdev(values) / math.sqrt(len(values))
+    half = stats.t.ppf(0.975, len(values) - 1) * error
+    found = interval(values)
+    assert (found.mean, found.low, found.high) == pytest.approx((mean, mean - half, mean + half))
+    assert found.n == len(values)
+
+
+@given(st.floats(0, 1), st.integers(3, 12))
+def test_values_without_spread_are_an_interval_of_no_width(value, count):
+    assert interval([value] * count) == Interval(value, value, value, count)
+    table = arms(ticket=[value] * count, control=[0.25] * count)
+    difference = value - 0.25
+    assert paired(table, "ticket", "control") == Interval(difference, difference, difference, count)
+
+
+def test_of_a_hundred_intervals_about_95_hold_the_truth():
+    """Of a thousand experiments with five seeds each, about 950 intervals hold the truth."""
+    draws = np.random.default_rng(0).normal(0.8, 0.05, (1000, 5))
+    found = [interval(values) for values in draws]
+    assert 930 <= sum(each.low <= 0.8 <= each.high for each in found) <= 970
+    assert 12 <= sum(each.high < 0.8 for each in found) <= 40
 
 
 def test_an_interval_worked_out_by_hand():
@@ -53,6 +84,8 @@ def test_differences_are_paired_by_seed_in_any_order_of_rows(pairs, shuffler):
     assert found.mean == pytest.approx(np.mean(ticket) - np.mean(control), abs=1e-12)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), nan_ok=True)
     assert found.n == len(ticket)
+    # A paired comparison is the interval of the differences, one per seed.
+    assert found == interval([one - other for one, other in zip(ticket, control, strict=True)])
 
 
 def test_pairing_takes_out_what_seeds_share():
@@ -61,11 +94,13 @@ def test_pairing_takes_out_what_seeds_share():
     assert found.mean == pytest.approx(0.02)
     assert found.low == pytest.approx(0.02 - 4.302653 * 0.01 / 3**0.5, abs=1e-6)
     turned = paired(table, "control", "ticket")
-    assert (turned.mean, turned.low, turned.high) == pytest.approx((-found.mean, -found.high, -found.low))
+    expected = -found.mean, -found.high, -found.low
+    assert (turned.mean, turned.low, turned.high) == pytest.approx(expected)
 
 
 def test_arms_may_be_told_apart_by_any_column():
-    table = arms(a=[1, 2, 4], b=[0, 0, 0]).rename(columns={"arm": "density"}).replace({"a": 0.1, "b": 1.0})
+    table = arms(a=[1, 2, 4], b=[0, 0, 0]).rename(columns={"arm": "density"})
+    table["density"] = table["density"].map({"a": 0.1, "b": 1.0})
     assert paired(table, 0.1, 1.0, by="density") == interval([1, 2, 4])
 
 
@@ -86,6 +121,10 @@ def test_arms_may_be_told_apart_by_any_column():
 def test_tables_that_cannot_be_paired_are_refused(table, said):
     with pytest.raises(ValueError, match=said):
         paired(table, "ticket", "control")
+
+
+def test_both_are_at_hand_in_the_package_itself():
+    assert lthlab.interval is interval and lthlab.paired is paired
 
 
 def test_intervals_read_as_points_and_percent():
