@@ -1,7 +1,8 @@
 """How fast training is here, as ratios measured side by side: run it with `make bench`.
 
-One process, one thread, LeNet-300-100 on fashion-mini with batches of 60; the contenders take turns, warm,
-and the table gives medians and quartiles over the rounds. Ratios go to benchmarks/results.json, too.
+One process, one thread, LeNet-300-100 on fashion-mini with batches of 60; the contenders take
+turns, warm, and the table gives medians and quartiles over the rounds. Ratios go to
+benchmarks/results.json, too.
 """
 
 import json
@@ -29,12 +30,12 @@ from lthlab import (
     load_dataset,
     magnitude,
     prune,
-    random,
     recipe_for,
     train,
 )
 from lthlab.data import Split
-from lthlab.sparse import Sparse, chain_of, sparse_below
+from lthlab.fast import SPARSE_BELOW, kernels
+from lthlab.pruning import random
 
 ROUNDS, STEPS, BATCH = 15, 133, 60
 RESULTS = Path(__file__).parent / "results.json"
@@ -54,34 +55,35 @@ def recipes(dataset, steps=STEPS):
 
 
 def products(dataset):
-    """The eight products of a step and nothing else: three forward, three for weights, two for inputs."""
+    """The eight products of a step alone: three forward, three for weights, two for inputs."""
     sizes = [784, 300, 100, 10]
     inputs = [torch.randn(BATCH, size) for size in sizes[:-1]]
     weights = [torch.randn(after, before) for before, after in zip(sizes, sizes[1:], strict=False)]
-    slopes = [torch.randn(BATCH, size) for size in sizes[1:]]
+    gradients = [torch.randn(BATCH, size) for size in sizes[1:]]
 
     def run():
         began = time.perf_counter()
         for _ in range(STEPS):
-            for value, weight, slope in zip(inputs, weights, slopes, strict=True):
+            for value, weight, gradient in zip(inputs, weights, gradients, strict=True):
                 value @ weight.t()
-                slope.t() @ value
+                gradient.t() @ value
                 if weight.shape[1] != 784:
-                    slope @ weight
+                    gradient @ weight
         return (time.perf_counter() - began) / STEPS
 
     return run
 
 
 def ours(dataset, optimizer, keep):
-    """`lthlab.train` itself, with masks that keep this fraction of every layer."""
+    """`lthlab.train` with its fast step, with masks that keep this fraction of every layer."""
     model, recipe = build_model(MODEL, dataset), recipes(dataset)[optimizer]
     masks = prune(random(model), full_masks(model), 1 - keep)
-    return lambda: train(model, dataset, recipe, masks, evaluate_every=0).seconds / STEPS
+    options = {"evaluate_every": 0, "step": "fast"}
+    return lambda: train(model, dataset, recipe, masks, **options).seconds / STEPS
 
 
 class Pictures(VisionDataset):
-    """A data set as torchvision's are: pictures, turned into tensors one by one as they are asked for."""
+    """A data set as torchvision's are: pictures, turned into tensors as they are asked for."""
 
     def __init__(self, dataset, transform):
         super().__init__(root="", transform=transform)
@@ -96,7 +98,7 @@ class Pictures(VisionDataset):
 
 
 def tutorial(dataset):
-    """What tutorials write: transforms per example, a DataLoader, masks multiplied in after every step."""
+    """What tutorials write: transforms per example, a DataLoader, masks after every step."""
     model = build_model(MODEL, dataset)
     masks = prune(random(model), full_masks(model), 0.4)
     optimizer = torch.optim.Adam(model.parameters(), lr=1.2e-3)
@@ -120,7 +122,10 @@ def tutorial(dataset):
 
 
 def sparseprop(dataset, keep):
-    """A step of the same network with the layers of SparseProp (Nikdan et al. 2023); None where it is not installed."""
+    """A step of the same network with SparseProp's layers (Nikdan et al. 2023), or None.
+
+    None where it is not installed.
+    """
     try:
         from sparseprop.modules import SparseLinear
     except Exception:  # not installed, or built for another torch
@@ -158,21 +163,29 @@ def take_turns(contenders: dict, rounds: int = ROUNDS) -> dict[str, float]:
 
 
 def measure_steps(dataset) -> dict[str, float | None]:
-    print(f"one training step, sparse below density {sparse_below():.2f}:")
+    print(f"one training step, sparse below density {SPARSE_BELOW:.2f}:")
     peer = sparseprop(dataset, 0.036)
-    found = take_turns({
-        FLOOR: products(dataset),
-        "ours, dense, SGD": ours(dataset, "SGD", 1.0),
-        "ours, masked dense, SGD": ours(dataset, "SGD", 0.6),
-        "ours, masked dense, Adam": ours(dataset, "Adam", 0.6),
-        "tutorial loop, Adam": tutorial(dataset),
-        "ours, sparse at 3.6 %, SGD": ours(dataset, "SGD", 0.036),
-        "ours, sparse at 3.6 %, Adam": ours(dataset, "Adam", 0.036),
-        "ours, sparse at 1 %, SGD": ours(dataset, "SGD", 0.01),
-        "ours, sparse at 1 %, Adam": ours(dataset, "Adam", 0.01),
-    } | ({"SparseProp at 3.6 %, SGD": peer} if peer else {}))  # fmt: skip
-    floor, sgd, adam = (found[name] for name in (FLOOR, "ours, masked dense, SGD", "ours, masked dense, Adam"))
-    print("  SparseProp: " + ("as above" if peer else "not installed (pip install sparseprop compiles it)"))
+    found = take_turns(
+        {
+            FLOOR: products(dataset),
+            "ours, dense, SGD": ours(dataset, "SGD", 1.0),
+            "ours, masked dense, SGD": ours(dataset, "SGD", 0.6),
+            "ours, masked dense, Adam": ours(dataset, "Adam", 0.6),
+            "tutorial loop, Adam": tutorial(dataset),
+            "ours, sparse at 3.6 %, SGD": ours(dataset, "SGD", 0.036),
+            "ours, sparse at 3.6 %, Adam": ours(dataset, "Adam", 0.036),
+            "ours, sparse at 1 %, SGD": ours(dataset, "SGD", 0.01),
+            "ours, sparse at 1 %, Adam": ours(dataset, "Adam", 0.01),
+        }
+        | ({"SparseProp at 3.6 %, SGD": peer} if peer else {})
+    )
+    floor, sgd, adam = (
+        found[name] for name in (FLOOR, "ours, masked dense, SGD", "ours, masked dense, Adam")
+    )
+    print(
+        "  SparseProp: "
+        + ("as above" if peer else "not installed (pip install sparseprop compiles it)")
+    )
     return {
         "dense_sgd_over_floor": sgd / floor,
         "dense_adam_over_floor": adam / floor,
@@ -187,22 +200,23 @@ def measure_steps(dataset) -> dict[str, float | None]:
 
 
 def measure_imp(dataset) -> float:
-    """A whole IMP run of 20 trainings, the last at 1.4 %, in units of its first, dense training."""
-    ratios = []
+    """A whole IMP run of 20 trainings, the last at 1.5 %, in units of its first, dense training."""
+    model, recipe, ratios = build_model(MODEL, dataset), recipes(dataset, 266)["Adam"], []
     for _ in range(3):
-        ticket = find_ticket(build_model(MODEL, dataset), dataset, recipes(dataset, 266)["Adam"], levels=19,
-                             evaluate_every=0)  # fmt: skip
+        ticket = find_ticket(model, dataset, recipe, levels=19, evaluate_every=0)
         seconds = [level.history.seconds for level in ticket.levels]
         ratios.append(sum(seconds) / seconds[0])
-    print(f"IMP, 20 trainings down to {ticket.levels[-1].density:.1%}: {statistics.median(ratios):.1f} dense trainings")
+    ratio, density = statistics.median(ratios), ticket.levels[-1].density
+    print(f"IMP, 20 trainings down to {density:.1%}: {ratio:.1f} dense trainings")
     print("  each level, in dense trainings:", " ".join(f"{s / seconds[0]:.2f}" for s in seconds))
-    return statistics.median(ratios)
+    return ratio
 
 
 def some_training(seed: int) -> None:
     torch.set_num_threads(1)
     dataset = load()
-    train(build_model(MODEL, dataset, seed), dataset, recipes(dataset, 1500)["Adam"], seed=seed, evaluate_every=0)
+    model, recipe = build_model(MODEL, dataset, seed), recipes(dataset, 1500)["Adam"]
+    train(model, dataset, recipe, seed=seed, evaluate_every=0, step="fast")
 
 
 def measure_throughput() -> float:
@@ -222,36 +236,39 @@ def measure_throughput() -> float:
 
 def measure_memory() -> float:
     """Peak memory of a process after 20 levels over that after 2."""
-    answer = subprocess.run([sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, __file__, "--memory"], capture_output=True, text=True, check=True
+    )
     after_2, after_20 = map(int, answer.stdout.split())
-    print(f"peak memory after level 20: {after_20 / after_2:.3f} of that after level 2 ({after_2 / 1024:.0f} MB)")
-    return after_20 / after_2
+    ratio, megabytes = after_20 / after_2, after_2 / 1024
+    print(f"peak memory after level 20: {ratio:.3f} of that after level 2 ({megabytes:.0f} MB)")
+    return ratio
 
 
 def print_memory() -> None:
     dataset, peaks = load(), []
 
-    def score(model):
+    def score(model, batch, *, seed):
         peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
         return magnitude(model)
 
-    find_ticket(build_model(MODEL, dataset), dataset, recipes(dataset)["Adam"], levels=21, score=score)
+    model, recipe = build_model(MODEL, dataset), recipes(dataset)["Adam"]
+    find_ticket(model, dataset, recipe, levels=21, score=score)
     print(peaks[2], peaks[20])
 
 
 def main() -> None:
     torch.set_num_threads(1)
     dataset = load()
-    model = build_model(MODEL, dataset)
-    Sparse(
-        model, chain_of(model), prune(random(model), full_masks(model), 0.9), BATCH
-    )  # compiled before the clock runs
+    if kernels.numba:
+        ours(dataset, "Adam", 0.1)()  # compiles before the clock runs
     results = measure_steps(dataset)
     results["imp20_in_dense_trainings"] = measure_imp(dataset)
     results["throughput_2_over_1"] = measure_throughput()
     results["rss_level20_over_level2"] = measure_memory()
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps({name: value and round(value, 3) for name, value in results.items()}, indent=2))
+    rounded = {name: value and round(value, 3) for name, value in results.items()}
+    print(json.dumps(rounded, indent=2))
 
 
 if __name__ == "__main__":
