@@ -1,6 +1,7 @@
 """Build the static site from the executed notebooks: python docs/build_site.py FOLDER
 
-Sphinx with MyST-NB, nothing executed and nothing fetched; the notebooks must be built (`make notebooks`).
+Sphinx with MyST-NB, nothing executed and nothing fetched; the notebooks must be built (`make
+notebooks`).
 """
 
 import argparse
@@ -19,11 +20,17 @@ nb_execution_mode = "off"
 html_theme = "furo"
 html_title = "Lottery tickets, in notebooks"
 html_show_sourcelink = False
-suppress_warnings = ["myst.xref_missing", "myst.header", "misc.highlighting_failure", "mystnb.mime_priority"]
+suppress_warnings = [
+    "myst.xref_missing",
+    "myst.header",
+    "misc.highlighting_failure",
+    "mystnb.mime_priority",
+]
 """
 INDEX = """# Lottery tickets, in notebooks
 
-Inside every large network hides a small one that could have been trained alone. Find it, question it, make it fast: a
+Inside every large network hides a small one that could have been trained alone. Find it, question
+it, make it fast: a
 course in notebooks, with results. To run them yourself, clone the repository and type `make lab`.
 
 ```{toctree}
@@ -47,7 +54,9 @@ def build(folder: Path) -> int:
         for notebook in source.glob("*.ipynb"):
             notebook.write_text(notebook.read_text().replace("(README.md)", "(claims.md)"))
         (source / "conf.py").write_text(CONF)
-        (source / "index.md").write_text(INDEX.replace("NOTEBOOKS", "\n".join(n.stem for n in notebooks)))
+        (source / "index.md").write_text(
+            INDEX.replace("NOTEBOOKS", "\n".join(n.stem for n in notebooks))
+        )
         return sphinx(["-W", "--keep-going", "-q", "-b", "html", str(source), str(folder)])
 
 

@@ -1,6 +1,6 @@
 """Turn notebooks/source/*.py (jupytext py:percent) into executed notebooks beside them.
 
-python notebooks/build.py [--force] [--output FOLDER] [NAME ...]    only what changed, unless --force
+python notebooks/build.py [--force] [--output FOLDER] [NAME ...]   (--force: not only what changed)
 """
 
 import argparse
@@ -32,18 +32,24 @@ def read_source(source: Path) -> nbformat.NotebookNode:
 def execute(notebook: nbformat.NotebookNode) -> float:
     """Run every cell in order, in place; raises on the first error. Returns the seconds it took.
 
-    Once in a great while an answer between kernel and client is lost, and both wait; then the whole notebook is
+    Once in a great while an answer between kernel and client is lost, and both wait; then the whole
+    notebook is
     run again, once, with a new kernel. No cell takes half as long as the limit.
     """
     for last in (False, True):
         began, attempt = time.perf_counter(), copy.deepcopy(notebook)
         resources = {"metadata": {"path": str(HERE)}}
         try:
-            NotebookClient(attempt, timeout=300, kernel_name="python3", resources=resources).execute()
+            NotebookClient(
+                attempt, timeout=300, kernel_name="python3", resources=resources
+            ).execute()
         except CellTimeoutError as error:
             if last:
                 raise
-            print(f"No answer from the kernel, trying again: {str(error).splitlines()[0]}", file=sys.stderr)
+            print(
+                f"No answer from the kernel, trying again: {str(error).splitlines()[0]}",
+                file=sys.stderr,
+            )
         else:
             notebook.cells = attempt.cells
             return time.perf_counter() - began
@@ -52,7 +58,8 @@ def execute(notebook: nbformat.NotebookNode) -> float:
 def tidy(notebook: nbformat.NotebookNode) -> None:
     """Drop what is dead on a page without a kernel, and when each cell ran.
 
-    Progress bars go, and widgets too, unless they brought a still picture (or text) to show in their place.
+    Progress bars go, and widgets too, unless they brought a still picture (or text) to show in
+    their place.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -60,18 +67,24 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
         if cell.cell_type == "code":
             for output in cell.outputs:
                 if output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None):
-                    output.data.pop("text/plain", None)  # a widget's class and settings: nothing to read
-            cell.outputs = [o for o in cell.outputs if "\r" not in o.get("text", "") and o.get("data", {"": ""})]
+                    output.data.pop(
+                        "text/plain", None
+                    )  # a widget's class and settings: nothing to read
+            cell.outputs = [
+                o for o in cell.outputs if "\r" not in o.get("text", "") and o.get("data", {"": ""})
+            ]
 
 
 def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:
-    """Take over the outputs of a sound build with the same code, so that a mended sentence costs no run."""
+    """Take over the outputs of a sound build with the same code: a mended sentence costs no run."""
     if not built.exists():
         return False
     earlier = nbformat.read(built, as_version=4)
     new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, earlier))
     numbers = [cell.execution_count for cell in old]
-    if [cell.source for cell in new] != [cell.source for cell in old] or numbers != list(range(1, len(old) + 1)):
+    if [cell.source for cell in new] != [cell.source for cell in old] or numbers != list(
+        range(1, len(old) + 1)
+    ):
         return False
     for cell, done in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
@@ -80,11 +93,13 @@ def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:
 
 
 def publish_pictures(notebook: nbformat.NotebookNode, root: Path) -> None:
-    """Write the pictures of cells tagged "picture:PATH" to PATH, for pages outside the notebooks."""
+    """Write the pictures of cells tagged "picture:PATH" to PATH, for pages elsewhere."""
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
             if tag.startswith("picture:"):
-                pictures = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+                pictures = [
+                    o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+                ]
                 path = root / tag.removeprefix("picture:")
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(base64.b64decode(pictures[0]))
@@ -95,7 +110,9 @@ def find_faults(source: Path, built: Path) -> list[str]:
     if not built.exists():
         return ["not built"]
     expected, found, faults = read_source(source), nbformat.read(built, as_version=4), []
-    if [(c.cell_type, c.source) for c in expected.cells] != [(c.cell_type, c.source) for c in found.cells]:
+    if [(c.cell_type, c.source) for c in expected.cells] != [
+        (c.cell_type, c.source) for c in found.cells
+    ]:
         faults.append("stale: its cells are not those of its source")
     if found.metadata.get("kernelspec", {}).get("name") != "python3":
         faults.append("names no kernel: JupyterLab would ask for one")

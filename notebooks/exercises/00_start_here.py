@@ -22,7 +22,8 @@ model = build_model("mlp-20", dataset, seed=0)
 # %% tags=["solution:density"]
 def my_density(masks):
     ### BEGIN SOLUTION
-    return sum(int(m.sum()) for m in masks.values()) / sum(m.numel() for m in masks.values())
+    kept = sum(int(mask.sum()) for mask in masks.values())
+    return kept / sum(mask.numel() for mask in masks.values())
     ### END SOLUTION
 
 
@@ -30,10 +31,13 @@ def my_density(masks):
 assert my_density(full_masks(model)) == 1, "a mask that keeps everything has density 1"
 half = {"a": torch.tensor([True, True, False, False]), "b": torch.tensor([True, False])}
 assert my_density(half) == 0.5, "three of six weights are kept"
-uneven = {"a": torch.ones(9, dtype=torch.bool), "b": torch.zeros(1, dtype=torch.bool)}
-assert abs(my_density(uneven) - 0.9) < 1e-6, "not the mean of the layers' densities: layers have different sizes"
+uneven = {"a": torch.tensor([True] * 9), "b": torch.tensor([False])}
+assert abs(my_density(uneven) - 0.9) < 1e-6, (
+    "not the mean of the layers' densities: layers have different sizes"
+)
 ### BEGIN HIDDEN TESTS
-assert abs(my_density(lthlab.prune(lthlab.magnitude(model), full_masks(model), 0.75)) - 0.25) < 1e-6
+quarter = lthlab.prune(lthlab.magnitude(model), full_masks(model), 0.75)
+assert abs(my_density(quarter) - 0.25) < 1e-6
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -47,7 +51,7 @@ assert abs(my_density(lthlab.prune(lthlab.magnitude(model), full_masks(model), 0
 def levels_until(density):
     ### BEGIN SOLUTION
     left, levels = 1.0, 0
-    while left > density + 1e-12:  # 0.8 x 0.8 is a little more than 0.64 in the computer's arithmetic
+    while left > density + 1e-12:  # 0.8 x 0.8 is a little more than 0.64 to a computer
         left, levels = 0.8 * left, levels + 1
     return levels
     ### END SOLUTION

@@ -6,8 +6,7 @@
 # %%
 import torch
 
-import lthlab
-from lthlab import build_model, load_dataset
+from lthlab import build_model, cost, load_dataset
 
 dataset = load_dataset("mnist1d")
 
@@ -27,9 +26,11 @@ def count_weights(sizes):
 
 # %% tags=["check:weights:2"]
 assert count_weights([2, 3]) == 6, "every input is connected to every output"
-assert count_weights([784, 300, 100, 10]) == 266_200, "LeNet-300-100 has 266,200 weights"
+lenet = count_weights([784, 300, 100, 10])
+assert lenet == 266_200, "LeNet-300-100 has 266,200 weights"
 ### BEGIN HIDDEN TESTS
-assert count_weights([40, 100, 100, 100, 10]) == lthlab.parameters(build_model("mlp-100-100-100", dataset)).prunable
+three = cost.parameters(build_model("mlp-100-100-100", dataset))
+assert count_weights([40, 100, 100, 100, 10]) == three.prunable
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -46,9 +47,10 @@ def grams(flops, flops_per_second, watts, grams_per_kwh):
 
 
 # %% tags=["check:grams:2"]
-assert abs(grams(3.6e12, 1e9, 1000, 500) - 500) < 1e-6, "an hour at 1,000 watts is one kWh"
+one_hour = grams(3.6e12, 1e9, 1000, 500)
+assert abs(one_hour - 500) < 1e-6, "an hour at 1,000 watts is one kWh"
 ### BEGIN HIDDEN TESTS
-use = lthlab.Assumptions(watts=30, grams_per_kwh=480)
+use = cost.Assumptions(watts=30, grams_per_kwh=480)
 assert abs(grams(1e13, 1e10, 30, 480) - use.co2e_grams(1000)) < 1e-9
 assert grams(2e13, 1e10, 30, 480) == 2 * grams(1e13, 1e10, 30, 480)
 ### END HIDDEN TESTS

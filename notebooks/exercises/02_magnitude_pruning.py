@@ -19,19 +19,22 @@ weight = torch.tensor([[0.5, -0.1, 0.3], [-0.9, 0.05, -0.2]])
 # %% tags=["solution:largest"]
 def mask_of_largest(weight, keep):
     ### BEGIN SOLUTION
-    chosen = weight.abs().flatten().topk(keep).indices
-    return torch.zeros(weight.numel(), dtype=torch.bool).index_fill(0, chosen, True).view_as(weight)
+    mask = torch.zeros(weight.numel(), dtype=torch.bool)
+    mask[weight.abs().flatten().topk(keep).indices] = True
+    return mask.view_as(weight)
     ### END SOLUTION
 
 
 # %% tags=["check:largest:2"]
 mask = mask_of_largest(weight, 2)
-assert mask.dtype == torch.bool and mask.shape == weight.shape, "a bool tensor of the weight's shape"
+assert mask.dtype == torch.bool, "a bool tensor"
+assert mask.shape == weight.shape, "of the weight's shape"
 assert mask.sum() == 2, "exactly as many as asked for"
 assert mask[1, 0], "-0.9 is the largest of all: look at absolute values"
 ### BEGIN HIDDEN TESTS
 draw = torch.randn(20, 30, generator=torch.Generator().manual_seed(3))
-ours = prune({"w": draw.abs()}, {"w": torch.ones(20, 30, dtype=torch.bool)}, 0.8)["w"]
+everything = torch.ones(20, 30, dtype=torch.bool)
+ours = prune({"w": draw.abs()}, {"w": everything}, 0.8)["w"]
 assert torch.equal(mask_of_largest(draw, int(ours.sum())), ours)
 ### END HIDDEN TESTS
 
@@ -53,10 +56,15 @@ def step_by_gradient_mask(w, velocity, gradient, mask, lr, momentum):
 
 # %% tags=["check:momentum:2"]
 w, mask = torch.tensor([0.0, 1.0]), torch.tensor([False, True])
-rested = step_by_gradient_mask(w.clone(), torch.zeros(2), torch.ones(2), mask, lr=0.1, momentum=0.9)
-assert torch.allclose(rested, torch.tensor([0.0, 0.9])), "without velocity the pruned weight stays"
-moving = step_by_gradient_mask(w.clone(), torch.ones(2), torch.ones(2), mask, lr=0.1, momentum=0.9)
-assert moving[0] != 0, "momentum from before the pruning moves the pruned weight: that is the mistake"
+rest, ones, options = torch.zeros(2), torch.ones(2), {"lr": 0.1, "momentum": 0.9}
+rested = step_by_gradient_mask(w.clone(), rest, ones, mask, **options)
+assert torch.allclose(rested, torch.tensor([0.0, 0.9])), (
+    "without velocity the pruned weight stays, and the other takes its step"
+)
+moving = step_by_gradient_mask(w.clone(), torch.ones(2), ones, mask, **options)
+assert moving[0] != 0, (
+    "momentum from before the pruning moves the pruned weight: that is the mistake"
+)
 ### BEGIN HIDDEN TESTS
 assert torch.allclose(moving, torch.tensor([-0.09, 0.81]))
 ### END HIDDEN TESTS

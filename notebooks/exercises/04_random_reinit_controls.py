@@ -28,10 +28,13 @@ def shuffle(mask, seed):
 # %% tags=["check:shuffle:2"]
 mask = torch.zeros(20, 30, dtype=torch.bool)
 mask[:5] = True
-assert shuffle(mask, 0).shape == mask.shape and shuffle(mask, 0).sum() == mask.sum(), "as many, in the same shape"
+assert shuffle(mask, 0).shape == mask.shape, "in the same shape"
+assert shuffle(mask, 0).sum() == mask.sum(), "as many"
 assert not torch.equal(shuffle(mask, 0), mask), "at other places"
 assert 0 < shuffle(mask, 0)[0].float().mean() < 1, "single places, not whole rows"
-assert torch.equal(shuffle(mask, 0), shuffle(mask, 0)), "the same for the same seed: give randperm a generator"
+assert torch.equal(shuffle(mask, 0), shuffle(mask, 0)), (
+    "the same for the same seed: give randperm a generator"
+)
 ### BEGIN HIDDEN TESTS
 assert not torch.equal(shuffle(mask, 0), shuffle(mask, 1))
 mean = torch.stack([shuffle(mask, seed).float() for seed in range(300)]).mean(0)
@@ -57,9 +60,11 @@ def paired_interval(ticket, control):
 # %% tags=["check:paired:2"]
 low, high = paired_interval([0.6, 0.7, 0.8, 0.9], [0.59, 0.68, 0.79, 0.88])
 assert 0 < low < high, (
-    "the ticket wins by one or two points at every seed, so the interval lies above zero: take differences first"
+    "the ticket wins by one or two points at every seed, so the interval lies "
+    "above zero: take differences first"
 )
 ### BEGIN HIDDEN TESTS
-expected = stats.ttest_rel([0.6, 0.7, 0.8, 0.9], [0.59, 0.68, 0.79, 0.88]).confidence_interval(0.95)
+test = stats.ttest_rel([0.6, 0.7, 0.8, 0.9], [0.59, 0.68, 0.79, 0.88])
+expected = test.confidence_interval(0.95)
 assert abs(low - expected.low) < 1e-12 and abs(high - expected.high) < 1e-12
 ### END HIDDEN TESTS

@@ -22,17 +22,27 @@ dataset = load_dataset("mnist1d")
 # %% tags=["solution:mix"]
 def mix(first, second, alpha):
     ### BEGIN SOLUTION
-    return {name: (1 - alpha) * value + alpha * second[name] for name, value in first.items()}
+    return {
+        name: (1 - alpha) * value + alpha * second[name]
+        for name, value in first.items()
+    }
     ### END SOLUTION
 
 
 # %% tags=["check:mix:2"]
 one, two = (build_model("mlp-5", dataset, seed=seed).state_dict() for seed in (1, 2))
-assert all(torch.allclose(mix(one, two, 0)[name], one[name], atol=1e-6) for name in one), "alpha = 0 is the first"
-assert all(torch.allclose(mix(one, two, 1)[name], two[name], atol=1e-6) for name in one), "alpha = 1 is the second"
+assert all(
+    torch.allclose(mix(one, two, 0)[name], one[name], atol=1e-6) for name in one
+), "alpha = 0 is the first"
+assert all(
+    torch.allclose(mix(one, two, 1)[name], two[name], atol=1e-6) for name in one
+), "alpha = 1 is the second"
 ### BEGIN HIDDEN TESTS
 quarter = mix(one, two, 0.25)
-assert all(torch.allclose(quarter[name], torch.lerp(one[name], two[name], 0.25), atol=1e-6) for name in one)
+assert all(
+    torch.allclose(quarter[name], torch.lerp(one[name], two[name], 0.25), atol=1e-6)
+    for name in one
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]

@@ -23,17 +23,22 @@ def lowest_density(table, method, scope, loss):
 
 
 # %% tags=["check:lowest:2"]
-rows = [("magnitude", "global", d, a) for d, a in ((1, 0.9), (0.5, 0.89), (0.2, 0.85), (0.1, 0.4))]
-rows += [("random", "global", d, a) for d, a in ((1, 0.9), (0.5, 0.5), (0.2, 0.2), (0.1, 0.1))]
+by_magnitude = ((1, 0.9), (0.5, 0.89), (0.2, 0.85), (0.1, 0.4))
+by_chance = ((1, 0.9), (0.5, 0.5), (0.2, 0.2), (0.1, 0.1))
+rows = [("magnitude", "global", *pair) for pair in by_magnitude]
+rows += [("random", "global", *pair) for pair in by_chance]
 rows += [("magnitude", "layer", 1, 1.0), ("magnitude", "layer", 0.5, 0.75)]
 table = pd.DataFrame(rows, columns=["method", "scope", "density", "accuracy"])
-assert lowest_density(table, "magnitude", "global", 0.02) == 0.5, "0.89 at one half is within two points of 0.9"
-assert lowest_density(table, "random", "global", 0.02) == 1, "chance loses at once"
-assert lowest_density(table, "magnitude", "layer", 0.25) == 0.5, "use the scope; exactly the loss is still allowed"
-### BEGIN HIDDEN TESTS
-assert (
-    lowest_density(table, "magnitude", "global", 0.06) == 0.2 and lowest_density(table, "random", "global", 0.5) == 0.5
+assert lowest_density(table, "magnitude", "global", 0.02) == 0.5, (
+    "0.89 at one half is within two points of 0.9"
 )
+assert lowest_density(table, "random", "global", 0.02) == 1, "chance loses at once"
+assert lowest_density(table, "magnitude", "layer", 0.25) == 0.5, (
+    "use the scope; exactly the loss is still allowed"
+)
+### BEGIN HIDDEN TESTS
+assert lowest_density(table, "magnitude", "global", 0.06) == 0.2
+assert lowest_density(table, "random", "global", 0.5) == 0.5
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -48,12 +53,15 @@ def break_even(kept, finding):
     ### BEGIN SOLUTION
     import math
 
-    return math.ceil(round(finding / (1 - kept), 9))  # 1 / (1 - 0.9) is a little more than 10 in the computer
+    trainings = finding / (1 - kept)
+    return math.ceil(round(trainings, 9))  # 1 / (1 - 0.9) is a little more than 10 here
     ### END SOLUTION
 
 
 # %% tags=["check:even:2"]
-assert break_even(0.5, 1) == 2, "two half trainings and the search cost as much as two dense ones"
+assert break_even(0.5, 1) == 2, (
+    "two half trainings and the search cost as much as two dense ones"
+)
 assert break_even(0.1, 9) == 10, "nine tenths are saved each time"
 assert break_even(0.2, 5) == 7, "round up: nobody trains a quarter of a time"
 ### BEGIN HIDDEN TESTS

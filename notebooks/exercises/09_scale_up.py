@@ -22,10 +22,13 @@ def search_cost(times, rate, sparse):
 
 # %% tags=["check:search:2"]
 assert search_cost(0, 0.2, sparse=True) == 1, "no pruning: one dense training"
-assert search_cost(2, 0.5, sparse=False) == 3, "before, between and after two prunings: three trainings"
+assert search_cost(2, 0.5, sparse=False) == 3, (
+    "before, between and after two prunings: three trainings"
+)
 assert search_cost(2, 0.5, sparse=True) == 1.75, "1 + 1/2 + 1/4"
 ### BEGIN HIDDEN TESTS
-assert abs(search_cost(200, 0.2, sparse=True) - 5) < 1e-9 and search_cost(20, 0.2, sparse=False) == 21
+assert abs(search_cost(200, 0.2, sparse=True) - 5) < 1e-9
+assert search_cost(20, 0.2, sparse=False) == 21
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -43,7 +46,9 @@ def days(flops_per_step, steps, trainings, rate):
 
 
 # %% tags=["check:days:1"]
-assert days(1e9, 86_400, 1, 1e9) == 1, "one step per second, for as many seconds as a day has"
+assert days(1e9, 86_400, 1, 1e9) == 1, (
+    "one step per second, for as many seconds as a day has"
+)
 assert days(2e9, 86_400, 3, 1e9) == 6, "twice the work per step, three trainings"
 ### BEGIN HIDDEN TESTS
 assert abs(days(1e12, 1000, 10, 4e14) - 1e16 / 4e14 / 86_400) < 1e-12
@@ -66,7 +71,9 @@ def to_do(all_of_them, finished, running, killed):
 
 
 # %% tags=["check:crash:2"]
-assert to_do(range(5), {0, 1}, {"a": 2, "b": 3}, {"a"}) == {2, 4}, "4 had not begun, 2 was lost; 3 is being worked on"
+assert to_do(range(5), {0, 1}, {"a": 2, "b": 3}, {"a"}) == {2, 4}, (
+    "4 had not begun, 2 was lost; 3 is being worked on"
+)
 assert to_do(range(3), {0, 1, 2}, {}, {"a"}) == set(), "what is finished is never lost"
 ### BEGIN HIDDEN TESTS
 assert to_do(range(4), {0}, {"a": 1, "b": 2}, {"a", "b"}) == {1, 2, 3}
@@ -91,15 +98,21 @@ def to_dense(crow, col, values, shape):
 
 
 # %% tags=["check:dense:3"]
-crow, col, values = torch.tensor([0, 2, 2, 3]), torch.tensor([0, 3, 1]), torch.tensor([5.0, 6.0, 7.0])
+crow, col = torch.tensor([0, 2, 2, 3]), torch.tensor([0, 3, 1])
+values = torch.tensor([5.0, 6.0, 7.0])
 expected = torch.tensor([[5.0, 0, 0, 6], [0, 0, 0, 0], [0, 7, 0, 0]])
 found = to_dense(crow, col, values, (3, 4))
 assert found.shape == (3, 4), "as many rows and columns as the shape says"
-assert torch.equal(found[0], expected[0]), "row 0 holds the values 0 and 1, in the columns 0 and 3"
-assert torch.equal(found, expected), "row 1 is empty: its values begin and end at the same place"
+assert torch.equal(found[0], expected[0]), (
+    "row 0 holds the values 0 and 1, in the columns 0 and 3"
+)
+assert torch.equal(found, expected), (
+    "row 1 is empty: its values begin and end at the same place"
+)
 ### BEGIN HIDDEN TESTS
 torch.manual_seed(0)
 matrix = torch.randn(20, 30) * (torch.rand(20, 30) < 0.1)
 csr = matrix.to_sparse_csr()
-assert torch.equal(to_dense(csr.crow_indices(), csr.col_indices(), csr.values(), (20, 30)), matrix)
+parts = csr.crow_indices(), csr.col_indices(), csr.values()
+assert torch.equal(to_dense(*parts, (20, 30)), matrix)
 ### END HIDDEN TESTS

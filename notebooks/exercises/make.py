@@ -1,8 +1,11 @@
-"""Turn exercises/*.py into notebooks: python notebooks/exercises/make.py student|assignment FOLDER
+"""Turn exercises/*.py into notebooks.
 
-One source holds exercise, solution, checks and hidden checks. Cells are marked by tags: "solution:NAME" (what
-the learner writes, between BEGIN SOLUTION and END SOLUTION) and "check:NAME:POINTS". They become nbgrader's metadata.
-`student` writes copies without solutions and hidden checks; `assignment` a whole nbgrader course folder with the
+python notebooks/exercises/make.py student|assignment FOLDER
+
+One source holds exercise, solution, checks and hidden checks. Cells are marked by tags:
+"solution:NAME" (what the learner writes, between BEGIN SOLUTION and END SOLUTION) and
+"check:NAME:POINTS". They become nbgrader's metadata. `student` writes copies without
+solutions and hidden checks; `assignment` a whole nbgrader course folder with the
 teacher's version in source/ and the release made by nbgrader itself.
 """
 
@@ -21,20 +24,23 @@ NAME = "lottery-tickets"
 
 
 def teachers(sheet: Path) -> nbformat.NotebookNode:
-    """A sheet as a notebook with solutions and hidden checks, marked the nbgrader way."""
+    """A sheet as a notebook with solutions and hidden checks, marked for nbgrader."""
     notebook = jupytext.read(sheet)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    }
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python"}
+    notebook.metadata = {"kernelspec": kernel | {"name": "python3"}}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
         for tag in cell.metadata.pop("tags", []):
             kind, name, *points = tag.split(":")
             check = kind == "check"
             cell.metadata["nbgrader"] = {
-                "schema_version": 3, "grade_id": name + "-check" * check, "grade": check, "solution": not check,
-                "locked": check, "task": False,
-            } | ({"points": int(points[0])} if check else {})  # fmt: skip
+                "schema_version": 3,
+                "grade_id": name + "-check" * check,
+                "grade": check,
+                "solution": not check,
+                "locked": check,
+                "task": False,
+            } | ({"points": int(points[0])} if check else {})
     return notebook
 
 
@@ -51,7 +57,8 @@ def make_student(folder: Path) -> None:
     """Write the student copies into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in SHEETS:
-        nbformat.write(students(teachers(sheet)), folder / f"{sheet.stem}_exercises.ipynb")
+        copy = students(teachers(sheet))
+        nbformat.write(copy, folder / f"{sheet.stem}_exercises.ipynb")
 
 
 def make_assignment(folder: Path) -> None:
@@ -60,9 +67,10 @@ def make_assignment(folder: Path) -> None:
     source.mkdir(parents=True, exist_ok=True)
     for sheet in SHEETS:
         nbformat.write(teachers(sheet), source / f"{sheet.stem}_exercises.ipynb")
-    command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME, "--create", "--force",
-               f"--course-dir={folder.resolve()}"]  # fmt: skip
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where nbgrader looks for alembic
+    command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME]
+    command += ["--create", "--force", f"--course-dir={folder.resolve()}"]
+    # Where nbgrader looks for alembic.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     subprocess.run(command, check=True, env=os.environ | {"PATH": path})
 
 
@@ -71,5 +79,6 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["student", "assignment"])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    {"student": make_student, "assignment": make_assignment}[options.what](options.folder)
+    make = make_student if options.what == "student" else make_assignment
+    make(options.folder)
     print(f"written to {options.folder}")

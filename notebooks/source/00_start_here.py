@@ -26,8 +26,10 @@ import platform
 
 import torch
 
-print(f"Python {platform.python_version()}, PyTorch {torch.__version__}, {os.cpu_count()} processor cores")
-print("Graphics card:", torch.cuda.get_device_name() if torch.cuda.is_available() else "none (none is needed)")
+print(f"Python {platform.python_version()}, PyTorch {torch.__version__}")
+has_gpu = torch.cuda.is_available()
+card = torch.cuda.get_device_name() if has_gpu else "none (none is needed)"
+print(f"{os.cpu_count()} processor cores; graphics card: {card}")
 torch.set_num_threads(1)  # networks this small run fastest on one core
 
 # %% [markdown]
@@ -39,7 +41,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
-from lthlab import build_model, find_ticket, load_dataset, plots, recipe_for, reinitialize, train
+from lthlab import build_model, find_ticket, load_dataset, plots, recipe_for, train
 
 plots.use_style()
 
@@ -78,9 +80,11 @@ model
 # %%
 from lthlab import prunable_weights
 
-for name, weight in prunable_weights(model).items():
-    print(f"{name:12s} {weight.shape[0]:4d} x {weight.shape[1]:3d} = {weight.numel():8,d} weights")
-print(f"{'together':25s} {sum(w.numel() for w in prunable_weights(model).values()):8,d}")
+weights = prunable_weights(model)
+for name, weight in weights.items():
+    rows, columns = weight.shape
+    print(f"{name:12s} {rows:4d} x {columns:3d} = {weight.numel():8,d} weights")
+print(f"{'together':25s} {sum(w.numel() for w in weights.values()):8,d}")
 
 # %% [markdown]
 # ## 4. Predict before you run
@@ -111,13 +115,16 @@ print(f"{'together':25s} {sum(w.numel() for w in prunable_weights(model).values(
 # %%
 from dataclasses import replace
 
-recipe = replace(recipe_for("lenet-300-100", dataset), fractions={"fc": 0.38, "output": 0.19})
+paper = recipe_for("lenet-300-100", dataset)
+recipe = replace(paper, fractions={"fc": 0.38, "output": 0.19})
 recipe
 
 # %%
-early = [5, 10, 20, 40, 70, 100]  # training steps at which to look, beside every epoch
+early = [5, 10, 20, 40, 70, 100]  # steps at which to look, beside every epoch
+# the same for all networks below; "fast" is explained in notebook 07
+same = {"seed": SEED, "evaluate_at": early, "step": "fast", "progress": True}
 
-ticket = find_ticket(model, dataset, recipe, levels=7, seed=SEED, evaluate_at=early, progress=True)
+ticket = find_ticket(model, dataset, recipe, levels=7, **same)
 
 # %% [markdown]
 # That was the whole experiment: eight trainings, one per **level**. Level 0 is the whole, dense network. Here
@@ -132,7 +139,8 @@ levels = pd.DataFrame(
     }
     for level in ticket.levels
 )
-levels.rename_axis("level").style.format("{:.1%}", subset=["after 1 epoch", "after all 10"])
+accuracies = ["after 1 epoch", "after all 10"]
+levels.rename_axis("level").style.format("{:.1%}", subset=accuracies)
 
 # %% [markdown]
 # *Numbers are validation accuracy: the share of 2,000 images, not used for training, that the network names
@@ -147,8 +155,8 @@ levels.rename_axis("level").style.format("{:.1%}", subset=["after 1 epoch", "aft
 # wiring), same data in the same order, same recipe, but **newly drawn** initial values:
 
 # %%
-control = reinitialize(model, ticket.masks, seed=1000 + SEED)
-control_history = train(control, dataset, recipe, ticket.masks, seed=SEED, evaluate_at=early, progress=True)
+control = build_model("lenet-300-100", dataset, seed=1000 + SEED)
+control_history = train(control, dataset, recipe, ticket.masks, **same)
 
 # %% [markdown]
 # ## 7. The race
@@ -183,9 +191,14 @@ figure.tight_layout()
 # %%
 kept = ticket.levels[-1].density
 print(f"{kept:.1%} of the weights are left: one in {1 / kept:.0f}.\n")
+epoch = recipe.steps_per_epoch(dataset)
 for arm, history in runs.items():
-    untrained, first = history.value(step=0), history.value(step=recipe.steps_per_epoch(dataset))
-    print(f"{arm:14s} before training {untrained:.1%}   after one epoch {first:.1%}   at the end {history.value():.1%}")
+    print(
+        f"{arm:14s} before training {history.value(step=0):.1%}",
+        f"after one epoch {history.value(step=epoch):.1%}",
+        f"at the end {history.value():.1%}",
+        sep="   ",
+    )
 
 # %% [markdown]
 # The ticket and its reinitialised twin have the same number of weights in the same places. All that differs is
@@ -208,15 +221,17 @@ for arm, history in runs.items():
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
 plots.input_picture(ticket.masks["fc1.weight"], dataset, ax=left)
 spread = dataset.pictures(dataset.train.x).std(0)[0]
-sns.heatmap(spread, cmap="viridis", square=True, xticklabels=False, yticklabels=False, ax=right,
-            cbar_kws={"label": "standard deviation of the pixel"})  # fmt: skip
+ax = sns.heatmap(spread, cmap="viridis", square=True, ax=right)
+ax.set(xticks=[], yticks=[])
+ax.collections[0].colorbar.set_label("standard deviation of the pixel")
 figure.tight_layout()
 
 # %%
 kept_per_pixel = ticket.masks["fc1.weight"].sum(0).float()
 dull = spread.flatten() < spread.quantile(0.1)
 print(
-    f"kept of 300, on average: {kept_per_pixel.mean():.1f} for all pixels, {kept_per_pixel[dull].mean():.1f} for the tenth that varies least"
+    f"kept of 300, on average: {kept_per_pixel.mean():.1f} for all pixels,",
+    f"{kept_per_pixel[dull].mean():.1f} for the tenth that varies least",
 )
 
 # %% [markdown]
@@ -230,8 +245,8 @@ print(
 #    stay? Which numbers move most?
 # 2. Set `levels=10`. How small can the ticket get before it falls behind the dense network? What happens to the
 #    reinitialised one?
-# 3. In section 6 use the *same* seed as the model (`seed=SEED`). What do you expect the control to do? Run it. Why
-#    does the documentation of `reinitialize` warn of this?
+# 3. In section 6 build the control with the *same* seed as the model (`seed=SEED`). What do you expect it to do? Run
+#    it. Why does the documentation of `build_model` say *another* seed?
 #
 # <details><summary>Answers</summary>
 #

@@ -23,7 +23,7 @@ import torch
 from torch.nn import functional as F
 
 import lthlab
-from lthlab import build_model, evaluate, load_dataset, plots, recipe_for, train
+from lthlab import build_model, cost, evaluate, load_dataset, plots, recipe_for, train
 
 torch.set_num_threads(1)  # networks this small run fastest on one core
 plots.use_style()
@@ -49,8 +49,11 @@ print("by hand:  ", [round(score, 3) for score in scores.tolist()])
 print("the model:", [round(score, 3) for score in model(image[None])[0].tolist()])
 
 # %%
-print("guess:", dataset.classes[int(scores.argmax())], "  truth:", dataset.classes[int(dataset.validation.y[0])])
-print(f"right on the validation images, before any training: {evaluate(model, dataset.validation)['accuracy']:.1%}")
+guess, truth = int(scores.argmax()), int(dataset.validation.y[0])
+print("guess:", dataset.classes[guess], "  truth:", dataset.classes[truth])
+untrained = evaluate(model, dataset.validation)
+right = untrained["accuracy"]
+print(f"right on the validation images, before any training: {right:.1%}")
 
 # %% [markdown]
 # Random weights, random guesses. (`image[None]` above makes a batch of one: networks take many images at a time.) The **loss** puts a number on how wrong the scores are: *cross-entropy* turns
@@ -60,7 +63,7 @@ print(f"right on the validation images, before any training: {evaluate(model, da
 # %%
 import math
 
-print(f"loss of an even guess: {math.log(10):.3f}   loss now: {evaluate(model, dataset.validation)['loss']:.3f}")
+print(f"loss of an even guess: {math.log(10):.3f}   loss now: {untrained['loss']:.3f}")
 
 # %% [markdown]
 # Worse than an even guess: the untrained network is wrong, and with some confidence.
@@ -79,7 +82,7 @@ from lthlab.batches import example_order
 mine = build_model("lenet-300-100", dataset, seed=0)
 optimizer = torch.optim.Adam(mine.parameters(), lr=1.2e-3)
 
-order = example_order(dataset, seed=0, epoch=0)  # a random order of the 8,000 training images
+order = example_order(dataset, seed=0, epoch=0)  # a random order of the 8,000 images
 for batch in order.split(60):
     if len(batch) < 60:
         break  # the last batch is not full: leave it; next epoch has another order
@@ -122,8 +125,10 @@ history.table.tail(3)
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
 losses = history.table.query("metric == 'loss'")
-sns.lineplot(losses, x="epoch", y="value", hue="split", style="split", markers=True, palette="colorblind", ax=left)
-left.set(xlabel="epochs of training", ylabel="loss (cross-entropy, nats)", title="loss", ylim=(0, 0.9))
+by_split = {"hue": "split", "style": "split", "palette": "colorblind"}
+sns.lineplot(losses, x="epoch", y="value", markers=True, ax=left, **by_split)
+left.set(xlabel="epochs of training", ylabel="loss (cross-entropy, nats)")
+left.set(title="loss", ylim=(0, 0.9))
 left.legend(title=None)
 plots.race(history.table.assign(arm="dense"), ax=right)
 right.set_title("accuracy")
@@ -140,7 +145,8 @@ figure.tight_layout()
 # %%
 best = losses.query("split == 'validation'").sort_values("value").iloc[0]
 print(
-    f"validation loss was lowest after epoch {best['epoch']:.0f}: {best['value']:.3f}; at the end {history.value('loss'):.3f}"
+    f"validation loss was lowest after epoch {best['epoch']:.0f}: {best['value']:.3f};",
+    f"at the end {history.value('loss'):.3f}",
 )
 print(f"validation accuracy at the end: {history.value():.1%}")
 
@@ -150,11 +156,17 @@ print(f"validation accuracy at the end: {history.value():.1%}")
 # %%
 with torch.no_grad():
     guesses = model(dataset.validation.x).argmax(1)
-confusion = pd.crosstab(dataset.validation.y.numpy(), guesses.numpy(), normalize="index")
+truth = dataset.validation.y
+confusion = pd.crosstab(truth.numpy(), guesses.numpy(), normalize="index")
 confusion.index = confusion.columns = pd.Index(dataset.classes)
 figure, ax = plt.subplots(figsize=(6.8, 5.4))
 sns.heatmap(
-    100 * confusion, annot=True, fmt=".0f", cmap="viridis", cbar_kws={"label": "percent of the true class"}, ax=ax
+    100 * confusion,
+    annot=True,
+    fmt=".0f",
+    cmap="viridis",
+    cbar_kws={"label": "percent of the true class"},
+    ax=ax,
 )
 ax.set(xlabel="guess", ylabel="truth")
 plt.show()
@@ -169,9 +181,11 @@ plt.show()
 # %%
 rows = []
 for name, weight in lthlab.prunable_weights(model).items():
-    flops = 2 * weight.numel()  # one multiplication and one addition per weight and image
-    rows.append((name.removesuffix(".weight"), weight.numel(), flops, 4 * weight.numel()))
-layers = pd.DataFrame(rows, columns=["layer", "weights", "FLOPs per image", "bytes"]).set_index("layer")
+    count = weight.numel()
+    flops = 2 * count  # one multiplication and one addition per weight and image
+    rows.append((name.removesuffix(".weight"), count, flops, 4 * count))
+layers = pd.DataFrame(rows, columns=["layer", "weights", "FLOPs per image", "bytes"])
+layers = layers.set_index("layer")
 layers.loc["all"] = layers.sum()
 layers["share"] = layers["weights"] / layers.loc["all", "weights"]
 layers.style.format({"share": "{:.1%}"}, thousands=",")
@@ -181,8 +195,9 @@ layers.style.format({"share": "{:.1%}"}, thousands=",")
 # operations, the usual currency. Do not trust our hand count; PyTorch counts them as they happen:
 
 # %%
-print("by torch's counter:", f"{lthlab.inference_flops(model, dataset).total:,} FLOPs to classify one image")
-print("all parameters, biases included:", f"{lthlab.parameters(model).total:,}")
+per_image = cost.inference_flops(model, dataset).total
+print(f"by torch's counter: {per_image:,} FLOPs to classify one image")
+print(f"all parameters, biases included: {cost.parameters(model).total:,}")
 
 # %% [markdown]
 # ### Training costs two to three times as much as using
@@ -194,15 +209,18 @@ print("all parameters, biases included:", f"{lthlab.parameters(model).total:,}")
 # %%
 forward = 2 * 60 * 266_200
 backward = 2 * forward - 2 * 60 * 784 * 300
-per_run = (forward + backward) * recipe.steps(dataset)
-counted = lthlab.training_flops(model, dataset, recipe)
-print(f"by hand:            {per_run:,} FLOPs for {recipe.steps(dataset):,} steps")
-print(f"by torch's counter: {counted.total:,}")
+steps = recipe.steps(dataset)
+counted = cost.training_flops(model, dataset, recipe).total
+speed = counted / history.seconds
+print(f"by hand:            {(forward + backward) * steps:,} FLOPs for {steps:,} steps")
+print(f"by torch's counter: {counted:,}")
 print(
-    f"times the forward pass alone: {counted.total / (forward * recipe.steps(dataset)):.1f}; close to 3 where the first layer is a small part"
+    f"times the forward pass alone: {counted / (forward * steps):.1f};",
+    "close to 3 where the first layer is a small part",
 )
 print(
-    f"in {history.seconds:.1f} s on this machine: {counted.total / history.seconds / 1e9:.0f} billion FLOPs per second"
+    f"in {history.seconds:.1f} s on this machine:",
+    f"{speed / 1e9:.0f} billion FLOPs per second",
 )
 
 # %% [markdown]
@@ -213,14 +231,14 @@ print(
 # with the batch:
 
 # %%
-memory = lthlab.training_memory(model, dataset, recipe)
-bytes_by_part = pd.Series(
-    {part: getattr(memory, part) for part in ("weights", "gradients", "optimizer", "activations")}
-)
-ax = (bytes_by_part / 1e6).plot.barh(color=plots.ARM_COLORS["dense"], figsize=(7.5, 2.4))
+memory = cost.training_memory(model, dataset, recipe)
+parts = ("weights", "gradients", "optimizer", "activations")
+megabytes = pd.Series({part: getattr(memory, part) / 1e6 for part in parts})
+ax = megabytes.plot.barh(color=plots.arm_color("dense"), figsize=(7.5, 2.4))
 ax.invert_yaxis()
 ax.set(xlabel="megabytes while training with batches of 60")
-print(f"together {memory.total / 1e6:.1f} MB to train; {memory.weights / 1e6:.1f} MB to use")
+use = megabytes["weights"]
+print(f"together {megabytes.sum():.1f} MB to train; {use:.1f} MB to use")
 
 # %% [markdown]
 # ## 5. Joules and grams
@@ -229,18 +247,18 @@ print(f"together {memory.total / 1e6:.1f} MB to train; {memory.weights / 1e6:.1f
 # CO2e one more (how was that electricity made?). We write both down, so that you can disagree:
 
 # %%
-assumptions = lthlab.Assumptions(watts=30, overhead=1.0, grams_per_kwh=480)
+assumptions = cost.Assumptions(watts=30, overhead=1.0, grams_per_kwh=480)
 assumptions
 
 # %%
-joules = 3.6e6 * assumptions.kwh(history.seconds)
-kettle = 4186 * 1.0 * 80 / 0.9  # one litre from 20 to 100 degrees, 90 % of the heat reaches the water
-print(
-    f"{history.seconds:.1f} s x {assumptions.watts:.0f} W = {joules:.0f} J = {assumptions.kwh(history.seconds):.6f} kWh"
-)
-print(
-    f"that is {assumptions.co2e_grams(history.seconds):.3f} g CO2e at about the world's average, 480 g/kWh (Ember 2024)"
-)
+kwh, grams = assumptions.kwh(history.seconds), assumptions.co2e_grams(history.seconds)
+joules = 3.6e6 * kwh
+# one litre from 20 to 100 degrees; 90 % of the heat reaches the water
+kettle = 4186 * 1.0 * 80 / 0.9
+watts = f"{assumptions.watts:.0f} W"
+print(f"{history.seconds:.1f} s x {watts} = {joules:.0f} J = {kwh:.6f} kWh")
+average = "about the world's average, 480 g/kWh (Ember 2024)"
+print(f"that is {grams:.3f} g CO2e at {average}")
 print(f"boiling a litre of water would train this network {kettle / joules:,.0f} times")
 
 # %% [markdown]
@@ -261,8 +279,8 @@ for hidden in ("10-10", "30-10", "100-30", "300-100"):
     sizes.append(
         {
             "network": hidden,
-            "weights": lthlab.parameters(net).prunable,
-            "GFLOPs": lthlab.training_flops(net, dataset, short).total / 1e9,
+            "weights": cost.parameters(net).prunable,
+            "GFLOPs": cost.training_flops(net, dataset, short).total / 1e9,
             "accuracy": run.value(),
         }
     )
@@ -270,17 +288,21 @@ sizes = pd.DataFrame(sizes)
 sizes.style.format({"weights": "{:,}", "GFLOPs": "{:.1f}", "accuracy": "{:.1%}"})
 
 # %%
-ax = sns.scatterplot(sizes, x="weights", y="accuracy", s=90, color=plots.ARM_COLORS["dense"])
+color = plots.arm_color("dense")
+ax = sns.scatterplot(sizes, x="weights", y="accuracy", s=90, color=color)
+aside = {"xytext": (8, -12), "textcoords": "offset points"}
 for _, row in sizes.iterrows():
-    ax.annotate(row["network"], (row["weights"], row["accuracy"]), xytext=(8, -12), textcoords="offset points")
+    ax.annotate(row["network"], (row["weights"], row["accuracy"]), **aside)
 ax.set(xscale="log", xlabel="weights", ylabel="validation accuracy", xlim=(5e3, 1e6))
 ax.yaxis.set_major_formatter("{x:.0%}")
 plt.show()
 # %%
 small, large = sizes.iloc[0], sizes.iloc[-1]
+gain = 100 * (large["accuracy"] - small["accuracy"])
 print(
-    f"{large['weights'] / small['weights']:.0f} times the weights and {large['GFLOPs'] / small['GFLOPs']:.0f} times the work "
-    f"for {100 * (large['accuracy'] - small['accuracy']):.1f} points of accuracy (n = 1)."
+    f"{large['weights'] / small['weights']:.0f} times the weights",
+    f"and {large['GFLOPs'] / small['GFLOPs']:.0f} times the work",
+    f"for {gain:.1f} points of accuracy (n = 1).",
 )
 
 # %% [markdown]
@@ -300,9 +322,10 @@ GPT3_PARAMETERS, GPT3_TOKENS = 175e9, 300e9
 gpt3_flops = 6 * GPT3_PARAMETERS * GPT3_TOKENS
 print(f"our rule: {gpt3_flops:.2e} FLOPs;   the paper's appendix D: {3.14e23:.2e}")
 print(f"weights alone: {2 * GPT3_PARAMETERS / 1e9:.0f} GB at two bytes each")
-print(f"times our network: {GPT3_PARAMETERS / 266_200:,.0f} in weights, {gpt3_flops / counted.total:.1e} in FLOPs")
-speed = counted.total / history.seconds
-print(f"at the speed measured above, this machine would need {gpt3_flops / speed / 3.15e7:,.0f} years")
+larger, more = GPT3_PARAMETERS / 266_200, gpt3_flops / counted
+print(f"times our network: {larger:,.0f} in weights, {more:.1e} in FLOPs")
+years = gpt3_flops / speed / 3.15e7
+print(f"at the speed measured above, this machine would need {years:,.0f} years")
 
 # %% [markdown]
 # ### The bill
@@ -314,7 +337,7 @@ print(f"at the speed measured above, this machine would need {gpt3_flops / speed
 def training_bill(
     parameters=175e9,  # weights
     tokens=300e9,  # examples: words for a language model, images for ours
-    flops_per_second=28e12,  # Lambda's optimistic figure for one V100; measured by Patterson: 24.6e12
+    flops_per_second=28e12,  # Lambda's optimistic figure for one V100
     dollars_per_hour=1.50,  # rent of one processor
     watts=330,  # drawn by one processor and its share of the server
     overhead=1.10,  # cooling and power supply of the data centre (PUE)
@@ -323,7 +346,7 @@ def training_bill(
     hours = 6 * parameters * tokens / flops_per_second / 3600
     kwh = hours * watts / 1000 * overhead
     tonnes = kwh * grams_per_kwh / 1e6
-    flights = tonnes / 0.900  # one passenger, New York to San Francisco and back: 1,984 pounds
+    flights = tonnes / 0.900  # there and back, one passenger: 1,984 pounds
     return {
         "processor-years": hours / 8766,
         "million dollars": hours * dollars_per_hour / 1e6,
@@ -351,7 +374,8 @@ pd.Series(training_bill()).map("{:,.1f}".format)
 
 # %%
 check = training_bill(flops_per_second=24.6e12)
-print(f"ours {check['MWh']:,.0f} MWh, {check['tonnes CO2e']:,.0f} t;   published 1,287 MWh, 552 t")
+ours = f"{check['MWh']:,.0f} MWh, {check['tonnes CO2e']:,.0f} t"
+print(f"ours {ours};   published 1,287 MWh, 552 t")
 
 # %% [markdown]
 # ### Turn the knobs
@@ -365,12 +389,13 @@ import ipywidgets as widgets
 
 def knob(low, high, value, text):
     """A slider on a logarithmic scale from 10^low to 10^high."""
+    span = {"value": value, "min": low, "max": high, "step": 0.01}
     look = {"style": {"description_width": "130px"}, "layout": {"width": "480px"}}
-    return widgets.FloatLogSlider(
-        value=value, min=low, max=high, step=0.01, description=text, readout_format=".3g", **look
-    )
+    look |= {"description": text, "readout_format": ".3g"}
+    return widgets.FloatLogSlider(**span, **look)
 
 
+# %%
 def show_bill(**values):
     for quantity, value in training_bill(**values).items():
         print(f"{value:>18,.3g}  {quantity}")
@@ -414,7 +439,8 @@ for name, net in (("before", untrained), ("after", model)):
     values = net.fc1.weight.detach()
     small = float((values.abs() < values.abs().max() / 4).float().mean())
     print(
-        f"{name} training: standard deviation {values.std():.3f}; {small:.0%} are smaller than a quarter of the largest"
+        f"{name} training: standard deviation {values.std():.3f};",
+        f"{small:.0%} are smaller than a quarter of the largest",
     )
 
 # %% [markdown]
@@ -430,7 +456,7 @@ for name, net in (("before", untrained), ("after", model)):
 # 1. In section 2 change the learning rate to `lr=0.1`, then to `lr=1e-6`, and run the cell again. What happens,
 #    and why?
 # 2. `build_model("mlp-2000-100", dataset)` has about 1.8 million weights. Estimate its training FLOPs in your head
-#    before `lthlab.training_flops` tells you.
+#    before `lthlab.cost.training_flops` tells you.
 # 3. With `training_bill`, find the price of GPT-3 if 90 % of its weights had been removed *before* training and
 #    every FLOP on a removed weight were saved. What would have to be true for that to happen? (There are two
 #    conditions; this course spends a notebook on each.)

@@ -34,7 +34,6 @@ from lthlab import (
     density,
     evaluate,
     full_masks,
-    load_dataset,
     magnitude,
     plots,
     prune,
@@ -68,8 +67,7 @@ with torch.no_grad():
 # We want to keep 15 of its 25 weights: prune 40 %.
 #
 # > **Predict.** Put your finger on the ten that go, if *small* means *unimportant*.
-
-# %% [markdown]
+#
 # Pruning has two steps. A **score** says how much each weight matters; for magnitude pruning it is the absolute
 # value. A **mask** keeps the highest scores:
 
@@ -80,27 +78,27 @@ masks = prune(scores, masks, fraction=0.4)
 masks["weight"].int()
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
 before = tiny.weight.detach().clone()
 apply_masks_(tiny, masks)
-for ax, values, title in zip(
-    axes, (before, before.abs(), tiny.weight.detach()), ("weights", "scores: |weight|", "pruned"), strict=True
-):
-    colours = {"cmap": "viridis"} if "scores" in title else {"cmap": "vlag", "center": 0}
-    sns.heatmap(
-        values, annot=True, fmt=".1f", cbar=False, square=True, ax=ax, xticklabels=False, yticklabels=False, **colours
-    )
+pictures = {
+    "weights": (before, {"cmap": "vlag", "center": 0}),
+    "scores: |weight|": (before.abs(), {"cmap": "viridis"}),
+    "pruned": (tiny.weight.detach(), {"cmap": "vlag", "center": 0}),
+}
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+for ax, (title, (values, colours)) in zip(axes, pictures.items()):
+    colours |= {"cbar": False, "square": True, "xticklabels": [], "yticklabels": []}
+    sns.heatmap(values, annot=True, fmt=".1f", ax=ax, **colours)
     ax.set_title(title)
 figure.tight_layout()
 
-# %%
-print(f"kept {int(masks['weight'].sum())} of 25, density {density(masks):.0%}, sparsity {1 - density(masks):.0%}")
+kept = lthlab.count_kept(masks)
+print(f"kept {kept} of 25, density {kept / 25:.0%}, sparsity {1 - kept / 25:.0%}")
 
 # %% [markdown]
 # **Density** is the fraction kept, **sparsity** the fraction gone. Look for the weights of size 0.3: there are three,
 # and only two had to go. Where scores tie, the first ones do. Exactly ten are pruned, never eleven.
-
-# %% [markdown]
+#
 # ### What would the network do without them?
 #
 # Pruned weights are exactly 0.0, so their products are 0 and could be skipped (section 9: are they?). The output
@@ -113,14 +111,13 @@ print("after: ", [round(v, 1) for v in tiny(signal).tolist()])
 
 # %% [markdown]
 # With ten of 25 weights gone from a layer this small, that is a lot. Large networks are more patient.
-
-# %% [markdown]
+#
 # ## 2. A trained network
 #
 # Now the network of notebook 01: 266,200 weights, trained on clothes.
 
 # %%
-dataset = load_dataset("fashion-mini")
+dataset = lthlab.load_dataset("fashion-mini")
 recipe = lthlab.recipe_for("lenet-300-100", dataset)
 model = build_model("lenet-300-100", dataset, seed=0)
 history = train(model, dataset, recipe, seed=0, progress=True)
@@ -137,9 +134,10 @@ plt.show()
 
 # %%
 for fraction in (0.5, 0.9):
-    half = prune(magnitude(model), full_masks(model), fraction)
-    pruned = apply_masks_(copy.deepcopy(model), half)
-    print(f"{fraction:.0%} pruned, not trained again: {evaluate(pruned, dataset.validation)['accuracy']:.1%}")
+    masks = prune(magnitude(model), full_masks(model), fraction)
+    rest = apply_masks_(copy.deepcopy(model), masks)
+    right = evaluate(rest, dataset.validation)["accuracy"]
+    print(f"{fraction:.0%} pruned, not trained again: {right:.1%}")
 
 # %% [markdown]
 # Losing half of the weights costs little. Losing nine in ten at once, without a chance to recover, costs a lot. Hold
@@ -164,17 +162,16 @@ for fraction in (0.5, 0.9):
 # question is older than most networks.
 
 # %%
-from lthlab import obd
+from lthlab import draw_batch, obd
 
-saliency = obd(model, dataset.train)["fc1.weight"].flatten()
+batch = draw_batch(dataset.train, 128, seed=0)
+saliency = obd(model, batch)["fc1.weight"].flatten().clamp_min(1e-14)
 size = magnitude(model)["fc1.weight"].flatten()
 show = torch.randperm(len(size), generator=torch.Generator().manual_seed(0))[:4000]
-ax = sns.scatterplot(
-    x=size[show], y=saliency[show].clamp_min(1e-14), s=7, linewidth=0, alpha=0.5, color=plots.ARM_COLORS["OBD"]
-)
-ax.set(
-    xscale="log", yscale="log", xlabel="magnitude |w|", ylabel="OBD saliency (nats)", xlim=(1e-4, 1), ylim=(1e-13, 1e-3)
-)
+dots = {"s": 7, "linewidth": 0, "alpha": 0.5, "color": plots.arm_color("OBD")}
+ax = sns.scatterplot(x=size[show], y=saliency[show], **dots)
+ax.set(xlabel="magnitude |w|", ylabel="OBD saliency (nats)")
+ax.set(xscale="log", yscale="log", xlim=(1e-4, 1), ylim=(1e-13, 1e-3))
 plt.show()
 
 # %% [markdown]
@@ -185,74 +182,100 @@ plt.show()
 # %% [markdown]
 # ## 4. Five seeds, not one
 #
-# From here on everything is repeated with five seeds: five initialisations, five orders of the data. One function
-# does all experiments of this notebook for one seed; `joblib` runs it on as many cores as there are. Read it: each
-# block is a section below.
+# From here on everything is repeated with five seeds: five initialisations, five orders of the data. One function,
+# `one_seed`, does all experiments of this notebook for one seed; `joblib` runs it on as many cores as there are. Read
+# what it is made of: each of the small functions is a section below.
 
 # %%
 SCORES = {
-    "random": ("layer", lambda model, dataset, seed: lthlab.random(model, seed)),
-    "magnitude, layer": ("layer", lambda model, dataset, seed: magnitude(model)),
-    "magnitude, global": ("global", lambda model, dataset, seed: magnitude(model)),
-    "OBD, layer": ("layer", lambda model, dataset, seed: obd(model, dataset.train, seed=seed)),
-    "OBD, global": ("global", lambda model, dataset, seed: obd(model, dataset.train, seed=seed)),
+    "random": (lthlab.pruning.random, "layer"),
+    "magnitude, layer": (magnitude, "layer"),
+    "magnitude, global": (magnitude, "global"),
+    "OBD, layer": (obd, "layer"),
+    "OBD, global": (obd, "global"),
 }
 DENSITIES = [0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01]  # one-shot, not trained again
-STAIRS = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01]  # step by step, trained again for 3 epochs at each step
+STAIRS = [0.5, 0.2, 0.1, 0.05, 0.02, 0.01]  # step by step, 3 epochs at each step
 
 
-def one_seed(seed):
-    torch.set_num_threads(1)
-    dataset, rows = load_dataset("fashion-mini"), []
+def pruned(net, masks):
+    return apply_masks_(copy.deepcopy(net), masks)
 
-    def note(experiment, arm, kept, net):
-        rows.append((seed, experiment, arm, kept, evaluate(net, dataset.validation)["accuracy"]))
 
-    def retrain(net, masks, epochs, order):
-        net = apply_masks_(copy.deepcopy(net), masks)
-        short = replace(recipe, duration=f"{epochs}ep")
-        train(net, dataset, short, masks, seed=1000 * (order + 1) + seed, evaluate_every=short.duration)
-        return net
+def retrain(net, masks, dataset, seed, order):  # 3 epochs, in an order of their own
+    net, short = pruned(net, masks), replace(recipe, duration="3ep")
+    options = {"seed": 1000 * (order + 1) + seed, "evaluate_every": 0, "step": "fast"}
+    train(net, dataset, short, masks, **options)
+    return net
 
-    dense = build_model("lenet-300-100", dataset, seed=seed)
-    everything = full_masks(dense)
-    train(dense, dataset, recipe, seed=seed)
-    note("dense", "dense", 1.0, dense)
 
-    for arm, (scope, score) in SCORES.items():
-        scores = score(dense, dataset, seed)
+# %%
+def by_scores(dense, dataset, seed):
+    everything, batch = full_masks(dense), draw_batch(dataset.train, 128, seed)
+    for arm, (score, scope) in SCORES.items():
+        scores = score(dense, batch, seed=seed)
         for kept in DENSITIES:  # section 5: prune, do not train again
             masks = prune(scores, everything, 1 - kept, scope)
-            note("without retraining", arm, kept, apply_masks_(copy.deepcopy(dense), masks))
-        masks = prune(scores, everything, 0.95, scope)  # section 6: prune 95 %, train 3 epochs
-        note("3 epochs of retraining", arm, 0.05, retrain(dense, masks, 3, order=0))
+            yield "without retraining", arm, kept, pruned(dense, masks)
+        masks = prune(scores, everything, 0.95, scope)  # section 6: train 3 epochs
+        net = retrain(dense, masks, dataset, seed, order=0)
+        yield "3 epochs of retraining", arm, 0.05, net
 
+
+def by_layers(dense):
+    everything = full_masks(dense)
     for layer in everything:  # section 7: prune a single layer
         for kept in DENSITIES:
-            masks = {**everything, layer: prune(magnitude(dense), everything, 1 - kept)[layer]}
-            note("one layer", layer.removesuffix(".weight"), kept, apply_masks_(copy.deepcopy(dense), masks))
+            smaller = prune(magnitude(dense), everything, 1 - kept)
+            masks = {**everything, layer: smaller[layer]}
+            name = layer.removesuffix(".weight")
+            yield "one layer", name, kept, pruned(dense, masks)
 
-    stepwise, masks, longer = dense, everything, dense
-    for step, kept in enumerate(STAIRS, 1):  # section 8: step by step, at once, and not at all
+
+# %%
+def by_steps(dense, *data):  # section 8: step by step, at once, and not at all
+    everything = masks = full_masks(dense)
+    stepwise = longer = dense
+    for step, kept in enumerate(STAIRS, 1):
         masks = prune(magnitude(stepwise), masks, 1 - kept / density(masks), "global")
-        stepwise = retrain(stepwise, masks, 3, order=step)
-        note("retrained", "iterative", density(masks), stepwise)
-        longer = retrain(longer, everything, 3, order=step)
-        note("retrained", "dense, trained as long", density(masks), longer)
+        stepwise = retrain(stepwise, masks, *data, order=step)
+        yield "retrained", "iterative", density(masks), stepwise
+        longer = retrain(longer, everything, *data, order=step)
+        yield "retrained", "dense, trained as long", density(masks), longer
         if kept in (0.1, 0.01):
             once = prune(magnitude(dense), everything, 1 - kept, "global")
-            note("retrained", "one-shot, 3 epochs", density(masks), retrain(dense, once, 3, order=step))
+            net = retrain(dense, once, *data, order=step)
+            yield "retrained", "one-shot, 3 epochs", density(masks), net
             net = dense
-            for piece in range(1, step + 1):  # in the same pieces and orders as the stepwise arm
-                net = retrain(net, once, 3, order=piece)
-            note("retrained", "one-shot, as many epochs", density(masks), net)
-    return rows
+            for piece in range(1, step + 1):  # in the stepwise arm's pieces and orders
+                net = retrain(net, once, *data, order=piece)
+            yield "retrained", "one-shot, as many epochs", density(masks), net
+
+
+# %%
+def one_seed(seed):
+    torch.set_num_threads(1)
+    dataset = lthlab.load_dataset("fashion-mini")
+    dense = build_model("lenet-300-100", dataset, seed=seed)
+    train(dense, dataset, recipe, seed=seed, step="fast")
+    sections = (
+        [("dense", "dense", 1.0, dense)],
+        by_scores(dense, dataset, seed),
+        by_layers(dense),
+        by_steps(dense, dataset, seed),
+    )
+    rows = [
+        (seed, experiment, arm, kept, evaluate(net, dataset.validation)["accuracy"])
+        for section in sections
+        for experiment, arm, kept, net in section
+    ]
+    columns = ["seed", "experiment", "arm", "density", "value"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 began = time.perf_counter()
 repeats = Parallel(n_jobs=-1)(delayed(one_seed)(seed) for seed in range(5))
-columns = ["seed", "experiment", "arm", "density", "value"]
-results = pd.concat([pd.DataFrame(rows, columns=columns) for rows in repeats], ignore_index=True)
+results = pd.concat(repeats, ignore_index=True)
 print(f"{len(results)} measurements in {time.perf_counter() - began:.0f} s")
 
 # %%
@@ -266,9 +289,9 @@ print("dense networks:", dense.percent(), "seeds; the brackets are a 95 % interv
 
 # %%
 part = results.query("experiment == 'without retraining'")
-start = [{"seed": seed, "arm": arm, "density": 1.0, "value": value} for arm in SCORES
-         for seed, value in results.query("experiment == 'dense'")[["seed", "value"]].itertuples(index=False)]  # fmt: skip
-plots.accuracy_by_density(pd.concat([part, pd.DataFrame(start)]))
+whole = results.query("experiment == 'dense'")  # where each of the lines begins
+start = [whole.assign(arm=arm) for arm in SCORES]
+plots.accuracy_by_density(pd.concat([part, *start]))
 plt.title("pruned at once, not trained again")
 plt.show()
 
@@ -276,9 +299,10 @@ plt.show()
 # *Mean and 95 % interval over five trained networks (n = 5). Same networks for all scores.*
 
 # %%
+print("points better than random pruning (paired, 95 % interval)")
 for kept in (0.2, 0.1, 0.05):
     here = part[part["density"] == kept]
-    print(f"at {kept:.0%} density, points better than random pruning (paired, 95 % interval):")
+    print(f"at {kept:.0%} density:")
     for arm in list(SCORES)[1:]:
         print(f"    {arm:18s} {lthlab.paired(here, arm, 'random').points()}")
 
@@ -291,14 +315,15 @@ for kept in (0.2, 0.1, 0.05):
 
 # %%
 for question, arm, against in (
-    ("scope, for magnitude: global minus layer", "magnitude, global", "magnitude, layer"),
-    ("scope, for OBD:       global minus layer", "OBD, global", "OBD, layer"),
-    ("score, by layer:      OBD minus magnitude", "OBD, layer", "magnitude, layer"),
-    ("score, globally:      OBD minus magnitude", "OBD, global", "magnitude, global"),
+    ("scope, magnitude: global minus layer", "magnitude, global", "magnitude, layer"),
+    ("scope, OBD:       global minus layer", "OBD, global", "OBD, layer"),
+    ("score, by layer:  OBD minus magnitude", "OBD, layer", "magnitude, layer"),
+    ("score, globally:  OBD minus magnitude", "OBD, global", "magnitude, global"),
 ):
     print(question)
     for kept in (0.5, 0.2, 0.1, 0.05):
-        print(f"    {kept:4.0%} density: {lthlab.paired(part[part['density'] == kept], arm, against).points()} points")
+        gap = lthlab.paired(part[part["density"] == kept], arm, against)
+        print(f"    {kept:4.0%} density: {gap.points()} points")
 
 # %% [markdown]
 # Read the four blocks against each other: which rows exclude zero, and where is the effect large? Remember the
@@ -318,21 +343,22 @@ for question, arm, against in (
 again = results.query("experiment == '3 epochs of retraining'")
 both = pd.concat([part.query("density == 0.05"), again])
 plt.figure(figsize=(9, 4.2))
-ax = sns.pointplot(
-    both, x="arm", y="value", hue="experiment", errorbar=plots.band, linestyle="none", palette="colorblind", dodge=0.25
-)
-ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
+look = {"linestyle": "none", "palette": "colorblind", "dodge": 0.25}
+look["errorbar"] = plots.band
+ax = sns.pointplot(both, x="arm", y="value", hue="experiment", **look)
+ax.axhline(dense.mean, color=plots.arm_color("dense"), linestyle="--", label="dense")
 ax.set(xlabel="score", ylabel="validation accuracy", title="95 % of the weights pruned")
 ax.yaxis.set_major_formatter("{x:.0%}")
 ax.legend(title=None)
 plt.show()
 
 # %%
-# the dense network, too, gets three more epochs: the first step of the arm "dense, trained as long"
+# the dense network, too, gets three more epochs: the first step of "trained as long"
 longer = results.query("arm == 'dense, trained as long' and density > 0.4")
+print("5 % of the weights, 3 epochs of retraining, minus dense trained as long:")
 for arm in SCORES:
     gap = lthlab.paired(pd.concat([again, longer]), arm, "dense, trained as long")
-    print(f"{arm:18s} 5 % of the weights, 3 epochs of retraining, minus dense trained as long: {gap.points()} points")
+    print(f"    {arm:18s} {gap.points()} points")
 
 # %% [markdown]
 # *n = 5, paired. Where no bar is seen in the picture, the interval is smaller than the dot.* Retraining repairs most of
@@ -357,8 +383,9 @@ plt.show()
 # of *fc1* is 2,352. Here is what global pruning chose for itself, at 5 % density:
 
 # %%
-chosen = {scope: prune(magnitude(model), full_masks(model), 0.95, scope) for scope in ("layer", "global")}
-plots.layer_bars(chosen)
+scores, masks = magnitude(model), full_masks(model)
+scopes = ("layer", "global")
+plots.layer_bars({scope: prune(scores, masks, 0.95, scope) for scope in scopes})
 plt.title("5 % of all weights kept")
 plt.show()
 
@@ -366,8 +393,10 @@ plt.show()
 # Global pruning spares the small layers near the output, as if it knew. Part of this is no insight at all:
 
 # %%
-for name, weight in lthlab.prunable_weights(build_model("lenet-300-100", dataset, seed=0)).items():
-    print(f"{name:10s} standard deviation of the weights before any training: {weight.std():.3f}")
+untrained = build_model("lenet-300-100", dataset, seed=0)
+print("standard deviation of the weights before any training:")
+for name, weight in lthlab.prunable_weights(untrained).items():
+    print(f"    {name:10s} {weight.std():.3f}")
 
 # %% [markdown]
 # The usual initialisation (*Glorot*) gives small layers larger weights, so one common cut spares them. The paper on
@@ -400,9 +429,10 @@ plt.show()
 for kept in (0.1, 0.01):
     here = stairs[(stairs["density"] - kept).abs() < 1e-3]
     for other in ("one-shot, 3 epochs", "one-shot, as many epochs"):
-        difference = lthlab.paired(here, "iterative", other)
-        seen = "better" if difference.low > 0 else "worse" if difference.high < 0 else "no difference seen"
-        print(f"{kept:4.0%}: iterative minus {other:25s} {difference.points():32s} {seen}")
+        gap = lthlab.paired(here, "iterative", other)
+        clear = "better" if gap.low > 0 else "worse" if gap.high < 0 else ""
+        seen = clear or "no difference seen"
+        print(f"{kept:4.0%}: iterative minus {other:25s} {gap.points():26s} {seen}")
 
 # %% [markdown]
 # Read the verdicts in the last column; they come from the intervals, and on your machine they may differ in detail.
@@ -422,15 +452,15 @@ tenth = stairs[(stairs["density"] - 0.1).abs() < 1e-3]
 against_longer = lthlab.paired(tenth, "iterative", "dense, trained as long")
 first = results.query("experiment == 'dense'")
 against_first = lthlab.paired(pd.concat([tenth, first]), "iterative", "dense")
-pruned = lthlab.interval(tenth.query("arm == 'iterative'")["value"])
-print("90 % of the weights pruned:", pruned.percent())
-print("   minus the dense network it came from:              ", against_first.points(), "points")
-print("   minus the dense network, trained on for as long:   ", against_longer.points(), "points")
-lost = min(against_first.low, against_longer.low) < -0.01
-if lost:
+level = lthlab.interval(tenth.query("arm == 'iterative'")["value"])
+print("90 % of the weights pruned:", level.percent())
+print("   minus the dense network it came from:  ", against_first.points(), "points")
+print("   minus the dense one, trained as long:  ", against_longer.points(), "points")
+if min(against_first.low, against_longer.low) < -0.01:
     print("A loss of more than one point cannot be excluded.")
 else:
-    print("A loss of more than one point lies outside both intervals: 90 % are gone at the dense network's accuracy.")
+    print("A loss of more than one point lies outside both intervals:")
+    print("90 % are gone at the dense network's accuracy.")
 
 # %% [markdown]
 # *n = 5, paired by seed, 95 % t-intervals, validation data. Density, recipe and data are fixed; seeds set the
@@ -452,13 +482,13 @@ sparse = apply_masks_(copy.deepcopy(model), kept)
 batch = dataset.validation.x[:60]
 times = {"dense": [], "pruned": []}
 with torch.inference_mode():
-    for _ in range(300):  # side by side, taking turns, so that both meet the same machine
+    for _ in range(300):  # taking turns, so that both meet the same machine
         for name, net in (("dense", model), ("pruned", sparse)):
             began = time.perf_counter()
             net(batch)
             times[name].append(time.perf_counter() - began)
 medians = {name: pd.Series(values[50:]).median() for name, values in times.items()}
-flops = lthlab.inference_flops(model, dataset, kept)
+flops = lthlab.cost.inference_flops(model, dataset, kept)
 print(f"in theory: {flops.total / flops.nonzero:.1f} times fewer operations")
 print(f"measured:  {medians['dense'] / medians['pruned']:.2f} times as fast")
 
@@ -467,17 +497,18 @@ print(f"measured:  {medians['dense'] / medians['pruned']:.2f} times as fast")
 # is the subject of notebook 07. What is saved at once is room, if one stores the survivors and a bit per weight:
 
 # %%
-room = pd.Series(lthlab.storage_bytes(kept)) / 1e6
+room = pd.Series(lthlab.cost.storage_bytes(kept)) / 1e6
 print(room.map("{:.2f} MB".format).to_string())
 
 # %% [markdown]
 # And training? We trained the whole network first, then the pruned ones *in addition*:
 
 # %%
-dense_run = lthlab.training_flops(model, dataset, recipe).total
-again_run = lthlab.training_flops(model, dataset, replace(recipe, duration="9ep"), kept)
-print(f"training the dense network                    {dense_run / 1e9:6.1f} GFLOPs")
-print(f"then pruning to 10 % in three steps           {again_run.total / 1e9:6.1f} GFLOPs more, zeros included")
+nine = replace(recipe, duration="9ep")
+dense_run = lthlab.cost.training_flops(model, dataset, recipe).total / 1e9
+again_run = lthlab.cost.training_flops(model, dataset, nine, kept).total / 1e9
+print(f"training the dense network       {dense_run:6.1f} GFLOPs")
+print(f"pruning to 10 % in three steps   {again_run:6.1f} GFLOPs more, zeros included")
 
 # %% [markdown]
 # Pruning after training saves nothing in training: it adds to it. To save there, one would have to prune *before*.
@@ -488,12 +519,13 @@ print(f"then pruning to 10 % in three steps           {again_run.total / 1e9:6.1
 # ## 10. Your turn
 #
 # 1. In section 1, change `fraction` to 0.6 and predict the mask before you run.
-# 2. Write a score of your own: a function that takes a model and returns a dict of tensors, one score per weight.
-#    Before you run: how will the masks of this one differ from magnitude's?
+# 2. Write a score of your own: a function that takes a model, a batch and a seed (this one needs only the model) and
+#    returns a dict of tensors, one score per weight. Before you run: how will its masks differ from magnitude's?
 #
 #    ```python
-#    def mine(model):
-#        return {name: weight.detach() ** 2 for name, weight in lthlab.prunable_weights(model).items()}
+#    def mine(model, batch=None, *, seed=0):
+#        weights = lthlab.prunable_weights(model)
+#        return {name: weight.detach() ** 2 for name, weight in weights.items()}
 #    ```
 # 3. What does *reversed* magnitude (`-weight.detach().abs()`) do at 50 %, without retraining? It is a good test of
 #    whether a score means anything.

@@ -17,10 +17,8 @@
 # **Time**: 30 minutes to read, about 3 minutes to run on two cores.
 
 # %%
-import tempfile
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -31,21 +29,18 @@ import lthlab
 from lthlab import (
     build_model,
     density,
-    evaluate,
     find_ticket,
     full_masks,
-    load_dataset,
     magnitude,
     plots,
     prune,
-    reinitialize,
     rewind,
     train,
 )
 
 torch.set_num_threads(1)  # one core here; the repeats below use the others
 plots.use_style()
-dataset = load_dataset("fashion-mini")
+dataset = lthlab.load_dataset("fashion-mini")
 recipe = lthlab.recipe_for("lenet-300-100", dataset)
 
 # %% [markdown]
@@ -61,8 +56,7 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 # 2. **initialized such that**: it is about the *values* they start from;
 # 3. **match the accuracy**: as good as the whole (we shall need a margin to test that);
 # 4. **at most the same number of iterations**: not by training longer.
-
-# %% [markdown]
+#
 # ## 2. Twenty lines
 #
 # Iterative magnitude pruning, with the maker, the trainer and the pruner handed in, so that you can see what belongs
@@ -73,7 +67,8 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 def imp(make_model, train_model, prune_masks, levels):
     """Iterative magnitude pruning with rewinding to the initial values."""
     model = make_model()
-    initial = {name: value.clone() for name, value in model.state_dict().items()}  # a copy, not a reference!
+    values = model.state_dict().items()
+    initial = {name: value.clone() for name, value in values}  # not a reference!
     masks = full_masks(model)
     found = []
     for _ in range(levels + 1):
@@ -103,9 +98,14 @@ def imp(make_model, train_model, prune_masks, levels):
 short = replace(recipe, duration="1ep")
 rates = {"fc1.weight": 0.2, "fc2.weight": 0.2, "out.weight": 0.1}
 
+
+def train_one_epoch(model, masks):
+    return train(model, dataset, short, masks, seed=0).value()
+
+
 mine = imp(
     make_model=lambda: build_model("lenet-300-100", dataset, seed=0),
-    train_model=lambda model, masks: train(model, dataset, short, masks, seed=0).value(),
+    train_model=train_one_epoch,
     prune_masks=lambda model, masks: prune(magnitude(model), masks, rates),
     levels=3,
 )
@@ -116,11 +116,29 @@ for kept, accuracy, _ in mine:
 # `find_ticket` of `lthlab` is this loop, with progress bars and records. To the bit:
 
 # %%
-theirs = find_ticket(build_model("lenet-300-100", dataset, seed=0), dataset, short, levels=3, seed=0)
+model = build_model("lenet-300-100", dataset, seed=0)
+theirs = find_ticket(model, dataset, short, levels=3, seed=0)
 same = all(torch.equal(mask, mine[-1][2][name]) for name, mask in theirs.masks.items())
 print("the same masks, all 266,200 entries:", same)
 
 # %% [markdown]
+# You can read it, too. The package cuts the loop into two pieces. An **arm** is a function of the *past*, which holds
+# the levels that are finished. It gives a **start**: the masks, and the state in which the training begins. A
+# **level** trains what an arm starts, and becomes part of the past. Here are the arm of IMP, how it prunes, and what
+# runs a level:
+
+# %%
+import inspect
+
+from lthlab import levels
+
+for part in (levels.imp, levels.prune_once_more, levels.run_level):
+    print(inspect.getsource(part))
+
+# %% [markdown]
+# Find your lines in it: `past.rewound` is *rewind*, `prune_once_more` takes its scores from the network just trained,
+# and `train` gets the masks. What is left is notes. Other arms are other functions of the past; notebook 04 shows some.
+#
 # ## 3. How small is small?
 #
 # Twenty percent of what is left, again and again.
@@ -128,12 +146,13 @@ print("the same masks, all 266,200 entries:", same)
 # > **Predict.** How many levels does it take to keep less than 4 %?
 
 # %%
-sizes = {"fc1": 235_200, "fc2": 30_000, "out": 1_000}
-plan = pd.DataFrame(
-    [{layer: size * (0.9 if layer == "out" else 0.8) ** level for layer, size in sizes.items()} for level in range(16)]
-)
-plan["density"] = plan.sum(axis=1) / sum(sizes.values())
-plan.iloc[[0, 1, 2, 3, 5, 10, 15]].style.format("{:,.0f}", subset=list(sizes)).format("{:.1%}", subset=["density"])
+plan = pd.DataFrame(index=range(16)).rename_axis("level")
+sizes = {"fc1": (235_200, 0.8), "fc2": (30_000, 0.8), "out": (1_000, 0.9)}
+for layer, (size, stays) in sizes.items():
+    plan[layer] = [size * stays**level for level in plan.index]
+plan["density"] = plan.sum(axis=1) / 266_200
+formats = dict.fromkeys(sizes, "{:,.0f}") | {"density": "{:.1%}"}
+plan.loc[[0, 1, 2, 3, 5, 10, 15]].style.format(formats)
 
 # %% [markdown]
 # ## 4. Five seeds
@@ -156,37 +175,46 @@ CONTROLLED = [5, 10, 15]  # levels at which to run the control
 SMALL = "mlp-12-10"
 
 
+def controls(ticket, model, dataset, seed):
+    """To train beside the ticket: arm, level, network, masks, order of the data."""
+    for number in CONTROLLED:
+        level = ticket.levels[number]
+        redrawn = build_model("lenet-300-100", dataset, seed=1000 + seed)
+        yield "reinitialised", level, redrawn, level.masks, seed
+    same = rewind(model, ticket.start, ticket.masks)
+    yield "ticket, other order", level, same, level.masks, 500 + seed
+    yield "small dense", level, build_model(SMALL, dataset, seed=seed), None, seed
+
+
+# %%
 def one_seed(seed):
     torch.set_num_threads(1)
-    dataset = load_dataset("fashion-mini")
+    dataset = lthlab.load_dataset("fashion-mini")
     model = build_model("lenet-300-100", dataset, seed=seed)
     tables, test = [], {"seed": seed}
 
     def note(arm, level, history, net):
-        tables.append(history.table.assign(arm=arm, level=level.number, density=level.density, seed=seed))
-        test[arm] = evaluate(net, dataset.test)["accuracy"]
+        about = {"arm": arm, "level": level.number, "density": level.density}
+        tables.append(history.table.assign(seed=seed, **about))
+        test[arm] = lthlab.evaluate(net, dataset.test)["accuracy"]
 
-    ticket = find_ticket(model, dataset, recipe, density=0.036, seed=seed, snapshots=[recipe.duration], **LOOKS)
-    for level in ticket.levels:  # the weights after each level's last step were kept as a snapshot
-        trained = rewind(model, level.history.snapshots[recipe.steps(dataset)], level.masks)
-        note("ticket" if level.number else "dense", level, level.history, trained)
-
-    for level in (ticket.levels[number] for number in CONTROLLED):
-        control = reinitialize(model, level.masks, seed=1000 + seed)
-        note("reinitialised", level, train(control, dataset, recipe, level.masks, seed=seed, **LOOKS), control)
-
-    same = rewind(model, ticket.start, level.masks)
-    note("ticket, other order", level, train(same, dataset, recipe, level.masks, seed=500 + seed, **LOOKS), same)
-    small = build_model(SMALL, dataset, seed=seed)
-    note("small dense", level, train(small, dataset, recipe, seed=seed, **LOOKS), small)
+    ticket = find_ticket(model, dataset, recipe, density=0.036, seed=seed, **LOOKS)
+    for level in ticket.levels:
+        model.load_state_dict(level.trained)
+        note("ticket" if level.number else "dense", level, level.history, model)
+    for arm, level, net, masks, order in controls(ticket, model, dataset, seed):
+        looks = LOOKS | {"seed": order, "step": "fast"}
+        note(arm, level, train(net, dataset, recipe, masks, **looks), net)
     return pd.concat(tables), test, ticket if seed == 0 else None
 
 
+# %%
 began = time.perf_counter()
 runs = Parallel(n_jobs=-1)(delayed(one_seed)(seed) for seed in range(5))
 table = pd.concat([run[0] for run in runs], ignore_index=True)
 ticket = runs[0][2]
-print(f"{len(runs) * (len(ticket.levels) + len(CONTROLLED) + 2)} trainings in {time.perf_counter() - began:.0f} s")
+trainings = len(runs) * (len(ticket.levels) + len(CONTROLLED) + 2)
+print(f"{trainings} trainings in {time.perf_counter() - began:.0f} s")
 
 # %% [markdown]
 # From here on we only read this table: one row per measurement. Two small helpers pick rows and draw them.
@@ -201,16 +229,18 @@ kept = ticket.levels[-1].density
 
 
 def at(rows, level):
-    """The rows of one level together with those of the dense network, which is level 0."""
+    """The rows of one level, and those of the dense network, which is level 0."""
     return rows[rows["level"].isin([0, level])]
 
 
 def against_dense(rows, ax):
     """Accuracy by density, with the dense network as a grey line."""
-    plots.accuracy_by_density(rows[rows["arm"].isin(["ticket", "reinitialised"])], ax=ax)
+    two = rows[rows["arm"].isin(["ticket", "reinitialised"])]
+    plots.accuracy_by_density(two, ax=ax)
     dense = lthlab.interval(rows.query("arm == 'dense'")["value"])
-    ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
-    ax.axhspan(dense.low, dense.high, color=plots.ARM_COLORS["dense"], alpha=0.12)
+    grey = plots.arm_color("dense")
+    ax.axhline(dense.mean, color=grey, linestyle="--", label="dense")
+    ax.axhspan(dense.low, dense.high, color=grey, alpha=0.12)
     ax.legend()
 
 
@@ -236,9 +266,12 @@ plt.show()
 rows = []
 for level in ticket.levels[1:]:
     gap = lthlab.paired(at(final, level.number), "ticket", "dense")
-    rows.append((level.number, level.density, gap.points(2), gap.low > -0.01, gap.low > 0))
-columns = ["level", "density", "ticket minus dense, points", "shown: not worse by 1 point", "shown: better"]
-pd.DataFrame(rows, columns=columns).set_index("level").style.format({"density": "{:.1%}"})
+    not_worse, better = gap.low > -0.01, gap.low > 0
+    rows.append((level.number, level.density, gap.points(2), not_worse, better))
+shown = ["shown: not worse by 1 point", "shown: better"]
+columns = ["level", "density", "ticket minus dense, points", *shown]
+gaps = pd.DataFrame(rows, columns=columns).set_index("level")
+gaps.style.format({"density": "{:.1%}"})
 
 # %% [markdown]
 # These rows share their five dense runs: if those were unlucky, all tickets look good. So read the trend and not single
@@ -252,15 +285,15 @@ gap = lthlab.paired(at(final, last), "ticket", "dense")
 print(f"At {kept:.1%} density: ticket minus dense {gap.points()} points.")
 print("Matching (within one point):", gap.low > -0.01)
 for arm in ("reinitialised", "ticket, other order", "small dense"):
-    print(f"    {arm:20s} minus dense {lthlab.paired(at(final, last), arm, 'dense').points()} points")
+    gap = lthlab.paired(at(final, last), arm, "dense")
+    print(f"    {arm:20s} minus dense {gap.points()} points")
 
 # %% [markdown]
 # - The *order of the data* with which the ticket was found is not what makes it good: another order does as well.
 # - A *small dense* network with as many weights falls behind. Where the weights are matters.
 # - The *reinitialised* network ends close to the dense one, too; with five seeds we cannot tell by how much it misses.
 #   So with these data, at this density, do the original values matter at the end? Hold that thought for section 8.
-
-# %% [markdown]
+#
 # ## 6. Do they learn less by heart?
 #
 # Several tickets are *ahead* of the dense network. The paper saw this too, and found a smaller gap between training and
@@ -271,19 +304,22 @@ for arm in ("reinitialised", "ticket, other order", "small dense"):
 
 # %%
 losses = table.query("metric == 'loss' and arm in ('dense', 'ticket')")
-losses = losses[losses["step"] == recipe.steps(dataset)].assign(arm=lambda rows: rows["split"] + " loss")
+losses = losses[losses["step"] == recipe.steps(dataset)]
+losses = losses.assign(arm=losses["split"] + " loss")
 ax = plots.lines(losses, x="density", markers=True)
 plots.density_axis(ax, losses["density"])
 ax.set(ylabel="loss after 10 epochs (nats)", ylim=(0, None))
 plt.show()
 
 # %%
+end_losses = table[table["step"] == recipe.steps(dataset)].query("metric == 'loss'")
 for split in ("train", "validation"):
-    rows = table[(table["metric"] == "loss") & (table["split"] == split) & (table["step"] == recipe.steps(dataset))]
+    rows = end_losses[end_losses["split"] == split]
     for number in (5, 10, 15):
         gap = lthlab.paired(at(rows, number), "ticket", "dense")
         print(
-            f"{split:10s} loss at {ticket.levels[number].density:5.1%}: ticket minus dense {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
+            f"{split:10s} loss at {ticket.levels[number].density:5.1%}:",
+            f"ticket minus dense {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]",
         )
 
 # %% [markdown]
@@ -291,8 +327,7 @@ for split in ("train", "validation"):
 # tickets fit their *training* images better than the dense network does. In our short training they are not held
 # back by having few weights; they get further in the same time. The explanation is good for the paper's 50,000 steps,
 # where nearly every network has learnt its training images completely. It is not the explanation here.
-
-# %% [markdown]
+#
 # ## 7. Is it fast?
 #
 # Part 4 of the hypothesis: *at most the same number of iterations*. The first epoch:
@@ -308,9 +343,8 @@ figure.tight_layout()
 
 # %%
 for other in ("dense", "reinitialised", "small dense"):
-    print(
-        f"after one epoch, ticket minus {other:14s} {lthlab.paired(at(first_epoch, last), 'ticket', other).points()} points"
-    )
+    gap = lthlab.paired(at(first_epoch, last), "ticket", other)
+    print(f"after one epoch, ticket minus {other:14s} {gap.points()} points")
 
 # %% [markdown]
 # A large lead. But look at step 0: *before any training* the ticket already names most images right. Its weights are
@@ -319,15 +353,17 @@ for other in ("dense", "reinitialised", "small dense"):
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2))
-for ax, rows, title in ((left, untrained, "before any training"), (right, first_epoch, "after the first epoch")):
-    against_dense(rows, ax)
-    ax.set_title(title)
+against_dense(untrained, left)
+left.set_title("before any training")
+against_dense(first_epoch, right)
+right.set_title("after the first epoch")
 figure.tight_layout()
 
 # %%
 once = lthlab.interval(untrained.query("arm == 'ticket' and level == 1")["value"])
 print(
-    f"after a single pruning, with {ticket.levels[1].density:.0%} of the weights, all of them untrained: {once.percent()}"
+    f"after a single pruning, with {ticket.levels[1].density:.0%} of the weights,",
+    f"all of them untrained: {once.percent()}",
 )
 
 # %% [markdown]
@@ -341,21 +377,22 @@ print(
 
 # %%
 loss = table.query("split == 'validation' and metric == 'loss' and step > 0")
-lowest = loss.loc[loss.groupby(["arm", "level", "seed"])["value"].idxmin()]  # one row per training: its lowest loss
+trainings = loss.groupby(["arm", "level", "seed"])
+lowest = loss.loc[trainings["value"].idxmin()]  # one row per training: its lowest loss
 best = lowest.assign(value=lowest["epoch"])
 for number in (5, 10, 15):
     for arm in ("ticket", "reinitialised"):
-        early = lthlab.paired(at(best, number), arm, "dense")
+        late = lthlab.paired(at(best, number), arm, "dense")
         print(
-            f"{ticket.levels[number].density:5.1%} {arm:14s} lowest validation loss {early.mean:+.1f} [{early.low:+.1f}, {early.high:+.1f}] epochs after dense"
+            f"{ticket.levels[number].density:5.1%} {arm:14s} lowest validation loss",
+            f"{late.mean:+.1f} [{late.low:+.1f}, {late.high:+.1f}] epochs after dense",
         )
-print(
-    f"      dense          epoch {best.query('arm == @name', local_dict={'name': 'dense'})['value'].mean():.1f} on average"
-)
+dense_epochs = best[best["arm"] == "dense"]["value"]
+print(f"      dense          epoch {dense_epochs.mean():.1f} on average")
 
 # %% [markdown]
 # *n = 5, paired; below zero is earlier than dense.* By this stricter measure look for intervals that exclude zero. The
-# *reinitialised* network needs longer the sparser it is. The ticket is earlier than the *dense* network at moderate
+# *reinitialised* network needs longer at the two lower densities. The ticket is earlier than the *dense* network at moderate
 # densities at best, and at the lowest density no lead is to be seen (the paper, too, finds the advantage gone where
 # tickets get very small). Two measures of "fast", two answers: a paper, or a notebook, should say which one it means.
 #
@@ -368,12 +405,13 @@ for number in CONTROLLED:
     for name, rows in (("after one epoch", first_epoch), ("at the end", final)):
         gap = lthlab.paired(at(rows, number), "ticket", "reinitialised")
         print(
-            f"density {ticket.levels[number].density:5.1%}, {name:15s}: ticket minus reinitialised {gap.points()} points"
+            f"density {ticket.levels[number].density:5.1%}, {name:15s}:",
+            f"ticket minus reinitialised {gap.points()} points",
         )
 
 # %% [markdown]
-# Early in training the values are worth a lot. At the end they are worth a point or two, and the control is close to the
-# *dense* network (section 5). Liu et al. (2019) found as much at moderate sparsity and doubted the hypothesis for it.
+# Early in training the values are worth a lot. At the end they are worth a point or two at the lowest density and less
+# above it, and the control is close to the *dense* network (section 5). Liu et al. (2019) found as much at moderate sparsity and doubted the hypothesis for it.
 # Frankle and Carbin's reply: go sparser.
 #
 # So let us. Seven more levels, and ten seeds; this took a while, so we did it for you. The table comes with the
@@ -387,49 +425,48 @@ reference = reference.query("split == 'validation' and metric == 'accuracy'")
 reference_final = reference[reference["step"] == reference["step"].max()]
 figure, ax = plt.subplots()
 against_dense(reference_final, ax)
-ours = final.query("arm in ('ticket', 'reinitialised')").groupby(["arm", "density"])["value"].mean().reset_index()
-for arm, rows in ours.groupby("arm"):
-    ax.scatter(
-        rows["density"], rows["value"], color=plots.ARM_COLORS[arm], marker="x", zorder=5, label=f"{arm}, your run"
-    )
+for arm in ("reinitialised", "ticket"):
+    ours = final[final["arm"] == arm].groupby("density")["value"].mean()
+    cross = {"color": plots.arm_color(arm), "marker": "x", "zorder": 5}
+    ax.scatter(ours.index, ours, label=f"{arm}, your run", **cross)
 ax.set_title("ten seeds, down to less than 1 %")
 ax.legend()
 plt.show()
 
 # %%
-for number in sorted(reference_final.query("arm == 'reinitialised'")["level"].unique()):
+rows = {}
+sparser = reference_final.query("arm == 'reinitialised'")
+for number, density_here in sparser.groupby("level")["density"].first().items():
     here = at(reference_final, number)
-    density_here = here.query("arm == 'ticket'")["density"].iloc[0]
-    row = [
-        lthlab.paired(here, *pair)
-        for pair in (("ticket", "dense"), ("reinitialised", "dense"), ("ticket", "reinitialised"))
-    ]
-    print(
-        f"{density_here:5.1%}: ticket - dense {row[0].points():30s} control - dense {row[1].points():30s} ticket - control {row[2].points()}"
-    )
+    rows[f"{density_here:.1%}"] = {
+        "ticket - dense": lthlab.paired(here, "ticket", "dense").points(),
+        "control - dense": lthlab.paired(here, "reinitialised", "dense").points(),
+        "ticket - control": lthlab.paired(here, "ticket", "reinitialised").points(),
+    }
+print(pd.DataFrame(rows).T.to_string())
 
 # %% [markdown]
 # *Lines: mean and 95 % interval over ten seeds (n = 10), paired differences in points. Crosses: the mean of your five
 # seeds.* Find the density at which the ticket still matches and the control no longer does. There the values decide.
 # Notebook 04 takes this up, with more controls: is it the values, their signs, or only how many weights each layer kept?
-
-# %% [markdown]
+#
 # ## 9. Once: the test images
 #
 # All choices are made. One look at the lowest density of our five seeds:
 
 # %%
-test = pd.DataFrame([run[1] for run in runs]).melt("seed", var_name="arm")  # one row per arm and seed
+test = pd.DataFrame([run[1] for run in runs])
+test = test.melt("seed", var_name="arm")  # one row per arm and seed
 for arm in ("dense", "ticket", "reinitialised", "small dense"):
-    print(f"{arm:14s} {lthlab.interval(test.query('arm == @arm')['value']).percent()}")
-for pair in (("ticket", "dense"), ("ticket", "reinitialised"), ("reinitialised", "dense")):
-    print(f"{pair[0]} minus {pair[1]}: {lthlab.paired(test, *pair).points()} points")
+    print(f"{arm:14s} {lthlab.interval(test[test['arm'] == arm]['value']).percent()}")
+pairs = ("ticket", "dense"), ("ticket", "reinitialised"), ("reinitialised", "dense")
+for arm, against in pairs:
+    print(f"{arm} minus {against}: {lthlab.paired(test, arm, against).points()} points")
 
 # %% [markdown]
 # *Test accuracy, n = 5.* We do not go back and improve anything now. If we did, this would have been a second set of
 # validation images.
-
-# %% [markdown]
+#
 # ## 10. What did the winners have in common?
 #
 # If survival were chance, the survivors' *initial* values would be spread like everybody's. Are they?
@@ -438,19 +475,22 @@ for pair in (("ticket", "dense"), ("ticket", "reinitialised"), ("reinitialised",
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.4))
 for ax, (name, mask) in zip(axes, ticket.masks.items(), strict=True):
     initial = ticket.start.model[name]
-    bins = {
-        "binrange": (-float(initial.abs().max()), float(initial.abs().max())),
-        "bins": 60,
-        "stat": "density",
-        "ax": ax,
-    }
-    plots.weight_histogram(initial, **bins, label="all", color=plots.ARM_COLORS["dense"], alpha=0.3)
-    plots.weight_histogram(initial[mask], **bins, label="the ticket's", color=plots.ARM_COLORS["ticket"], alpha=0.5)
-    ax.set(xlabel="initial value", ylabel="relative frequency (area = 1)" if ax is axes[0] else "", title=name)
-    ratio = float(initial[mask].abs().mean() / initial.abs().mean())
+    kept_values, largest = initial[mask], float(initial.abs().max())
+    bins = {"binrange": (-largest, largest), "bins": 60, "stat": "density", "ax": ax}
+    for values, label, arm, alpha in (
+        (initial, "all", "dense", 0.3),
+        (kept_values, "the ticket's", "ticket", 0.5),
+    ):
+        look = {"label": label, "color": plots.arm_color(arm), "alpha": alpha}
+        plots.weight_histogram(values, **bins, **look)
+    ax.set(xlabel="initial value", ylabel="", title=name)
+    ratio = float(kept_values.abs().mean() / initial.abs().mean())
+    positive = float((kept_values > 0).float().mean())
     print(
-        f"{name:11s} survivors started {ratio:.2f} times as far from zero as all; {float((initial[mask] > 0).float().mean()):.0%} of them positive"
+        f"{name:11s} survivors started {ratio:.2f} times as far from zero as all;",
+        f"{positive:.0%} of them positive",
     )
+axes[0].set_ylabel("relative frequency (area = 1)")
 axes[0].legend()
 figure.tight_layout()
 
@@ -479,16 +519,23 @@ figure.tight_layout()
 # from strangers.
 
 # %%
+import tempfile
+from pathlib import Path
+
+from safetensors.torch import load_model, save_model
+
 folder = Path(tempfile.mkdtemp())
-winner = rewind(build_model("lenet-300-100", dataset, seed=0), ticket.start, ticket.masks)
-lthlab.save_masks(ticket.masks, folder / "masks.safetensors", network="lenet-300-100", data="fashion-mini", seed="0")
-lthlab.save_weights(winner, folder / "weights.safetensors")
+weights_file, masks_file = folder / "weights.safetensors", folder / "masks.safetensors"
+save_model(rewind(model, ticket.start, ticket.masks), weights_file)
+lthlab.save_masks(ticket.masks, masks_file, network="lenet-300-100", data=dataset.name)
 
 fresh = build_model("lenet-300-100", dataset, seed=99)  # some other network
-lthlab.load_weights_(fresh, folder / "weights.safetensors")
-again = lthlab.load_masks(folder / "masks.safetensors", fresh)
-print(lthlab.read_metadata(folder / "masks.safetensors")["network"], f"with {density(again):.1%} of its weights")
-print(f"and it learns: {train(fresh, dataset, short, again, seed=0).value():.1%} after one epoch")
+load_model(fresh, weights_file)
+again = lthlab.load_masks(masks_file, fresh)
+network = lthlab.files.read_metadata(masks_file)["network"]
+print(network, f"with {density(again):.1%} of its weights")
+learnt = train(fresh, dataset, short, again, seed=0).value()
+print(f"and it learns: {learnt:.1%} after one epoch")
 
 # %% [markdown]
 # A mask fits one network only. If you mix them up, you are told:
@@ -496,7 +543,7 @@ print(f"and it learns: {train(fresh, dataset, short, again, seed=0).value():.1%}
 # %%
 other = build_model("mlp-300-50", dataset)
 try:
-    lthlab.load_masks(folder / "masks.safetensors", other)
+    lthlab.load_masks(masks_file, other)
 except ValueError as error:
     print(error)
 
@@ -504,15 +551,19 @@ except ValueError as error:
 # ## 12. The catch
 
 # %%
-model = build_model("lenet-300-100", dataset, seed=0)
-runs_by_level = [lthlab.training_flops(model, dataset, recipe, level.masks) for level in ticket.levels]
-finding = runs_by_level[:-1]  # the last training is the ticket's own
-print(f"training the dense network once                       {runs_by_level[0].total / 1e9:7.1f} GFLOPs")
-print(
-    f"finding the ticket, {len(finding)} trainings, ordinary products  {sum(run.total for run in finding) / 1e9:7.1f} GFLOPs"
-)
-print(f"finding the ticket, if zeros could be skipped         {sum(run.nonzero for run in finding) / 1e9:7.1f} GFLOPs")
-print(f"training the ticket, if zeros could be skipped        {runs_by_level[-1].nonzero / 1e9:7.1f} GFLOPs")
+costs = [
+    lthlab.cost.training_flops(model, dataset, recipe, level.masks)
+    for level in ticket.levels
+]
+finding = costs[:-1]  # the last training is the ticket's own
+bill = {
+    "training the dense network once": costs[0].total,
+    f"finding the ticket, {len(finding)} trainings": sum(run.total for run in finding),
+    "    the same, if zeros could be skipped": sum(run.nonzero for run in finding),
+    "training the ticket, if zeros could be skipped": costs[-1].nonzero,
+}
+for what, flops in bill.items():
+    print(f"{what:48s} {flops / 1e9:7.1f} GFLOPs")
 
 # %% [markdown]
 # We know that the small network *was there* from the beginning. We found it only by training the large one once and
@@ -523,62 +574,42 @@ print(f"training the ticket, if zeros could be skipped        {runs_by_level[-1]
 
 
 # %%
-def verdict(gap, better):
-    """Did the interval exclude zero, and on which side?"""
-    if gap.low > 0 or gap.high < 0:
-        return "seen" if (gap.mean > 0) == better else "opposite"
-    return "not seen"
-
-
-deepest = at(reference_final, 20)
-train_loss = table[(table["metric"] == "loss") & (table["split"] == "train") & (table["step"] == recipe.steps(dataset))]
-claims = [
-    (
-        "tickets match the dense network (Figure 1, section 2)",
-        "accuracy at the end, 3.6 %",
-        lthlab.paired(at(final, last), "ticket", "dense"),
-        None,
-    ),
-    (
-        "tickets are ahead early",
-        "accuracy after one epoch, 3.6 %",
-        lthlab.paired(at(first_epoch, last), "ticket", "dense"),
-        True,
-    ),
-    (
-        "the control learns more slowly",
-        "accuracy after one epoch, 3.6 %",
-        lthlab.paired(at(first_epoch, last), "reinitialised", "ticket"),
-        False,
-    ),
-    (
-        "the control ends lower than the ticket",
-        "accuracy at the end, 3.6 %",
-        lthlab.paired(at(final, last), "reinitialised", "ticket"),
-        False,
-    ),
-    (
-        "the control ends lower than dense",
-        "accuracy at the end, 3.6 %",
-        lthlab.paired(at(final, last), "reinitialised", "dense"),
-        False,
-    ),
-    (
-        "the control ends lower than dense, sparser",
-        "the same at 1.2 %, reference",
-        lthlab.paired(deepest, "reinitialised", "dense"),
-        False,
-    ),
-    (
-        "tickets learn less by heart (section 2)",
-        "training loss at 10.8 % (100 = 1 nat)",
-        lthlab.paired(at(train_loss, 10), "ticket", "dense"),
-        True,
-    ),
+train_loss = end_losses[end_losses["split"] == "train"]
+MEASURES = {
+    "accuracy at the end, 3.6 %": at(final, last),
+    "accuracy after one epoch, 3.6 %": at(first_epoch, last),
+    "accuracy at the end, 1.2 %, reference": at(reference_final, 20),
+    "training loss at 10.8 % (100 = 1 nat)": at(train_loss, 10),
+}
+end, early, sparse, heart = MEASURES
+control = "reinitialised"
+CLAIMS = [  # the claim, its measure, an arm, the arm to compare it with, how it differs
+    ("tickets match dense (Figure 1, section 2)", end, "ticket", "dense", "as good"),
+    ("tickets are ahead early", early, "ticket", "dense", "higher"),
+    ("the control learns more slowly", early, control, "ticket", "lower"),
+    ("the control ends lower than the ticket", end, control, "ticket", "lower"),
+    ("the control ends lower than dense", end, control, "dense", "lower"),
+    ("the control ends lower than dense, sparser", sparse, control, "dense", "lower"),
+    ("tickets learn less by heart (section 2)", heart, "ticket", "dense", "higher"),
 ]
-rows = [(claim, what, gap.points(), ("seen" if gap.low > -0.01 else "not seen") if better is None else verdict(gap, better))
-        for claim, what, gap, better in claims]  # fmt: skip
-pd.DataFrame(rows, columns=["claim", "measured as", "difference and 95 % interval", "verdict"]).style.hide(axis="index")
+
+
+# %%
+def verdict(gap, claimed):
+    """Where does the interval lie: on the claimed side of zero, or not?"""
+    if claimed == "as good":
+        return "seen" if gap.low > -0.01 else "not seen"
+    if gap.low <= 0 <= gap.high:
+        return "not seen"
+    return "seen" if (gap.mean > 0) == (claimed == "higher") else "opposite"
+
+
+rows = []
+for claim, measure, arm, against, claimed in CLAIMS:
+    gap = lthlab.paired(MEASURES[measure], arm, against)
+    rows.append((claim, measure, gap.points(), verdict(gap, claimed)))
+columns = ["claim", "measured as", "difference and 95 % interval", "verdict"]
+pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
 # *Verdicts come from the intervals: seen where it lies on the claimed side of zero, opposite where it lies on the other,

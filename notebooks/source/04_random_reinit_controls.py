@@ -45,7 +45,7 @@ dataset
 figure, axes = plt.subplots(2, 5, figsize=(11, 3.4), sharex=True, sharey=True)
 for label, ax in enumerate(axes.flat):
     for signal in dataset.train.x[dataset.train.y == label][:3, 0]:
-        ax.plot(signal, color=plots.ARM_COLORS["dense"], alpha=0.6, linewidth=1.2)
+        ax.plot(signal, color=plots.arm_color("dense"), alpha=0.6, linewidth=1.2)
     ax.set_title(f"class {label}", fontsize=10)
 figure.supxlabel("position")
 figure.supylabel("normalised value")
@@ -58,7 +58,8 @@ figure.tight_layout()
 # %%
 recipe = recipe_for("mlp-100-100-100", dataset)
 model = build_model("mlp-100-100-100", dataset)
-print(f"{lthlab.parameters(model).prunable:,} weights, {recipe.steps(dataset):,} steps;", recipe)
+weights = lthlab.cost.parameters(model).prunable
+print(f"{weights:,} weights, {recipe.steps(dataset):,} steps;", recipe)
 
 # %% [markdown]
 # ## 2. Five arms
@@ -83,12 +84,13 @@ print(f"{lthlab.parameters(model).prunable:,} weights, {recipe.steps(dataset):,}
 # ## 3. One call
 #
 # `run_experiment` runs arms x levels x seeds on all cores and gives back one table. Each arm is a function of a few
-# lines; look at one:
+# lines: it takes the *past*, the levels that are finished, and gives a *start*, the masks and the state to train from
+# (notebook 03). Look at one:
 
 # %%
 import inspect
 
-print(inspect.getsource(lthlab.ARMS["reinitialised"]))
+print(inspect.getsource(lthlab.ARMS["reinitialised"].function))
 
 # %% [markdown]
 # Every finished level is written to `folder`. Stop the cell below half-way (the square button) and run it again: it goes
@@ -110,9 +112,8 @@ table = run_experiment(
     evaluate_every="1ep",
     folder=folder,
 )
-print(
-    f"{len(table.query('split == @name', local_dict={'name': 'test'}))} trainings in {time.perf_counter() - began:.0f} s"
-)
+trainings = (table["split"] == "test").sum()  # one look at the test data each
+print(f"{trainings} trainings in {time.perf_counter() - began:.0f} s")
 table.sample(3, random_state=0)
 
 # %%
@@ -128,9 +129,8 @@ print(f"level {last} keeps {density_at[last]:.1%} of the weights")
 # Four seeds are few. The same experiment with ten seeds and more levels comes with the package, made by
 # `python benchmarks/reference.py mnist1d`. Bands are the reference, crosses are your run.
 
+
 # %%
-
-
 def read_reference(name):
     """Validation accuracy of a reference run: at the end of training, and by step."""
     rows = pd.read_csv(files("lthlab").joinpath(f"assets/reference/{name}.csv"))
@@ -142,7 +142,7 @@ reference, reference_by_step = read_reference("mnist1d")
 figure, ax = plt.subplots(figsize=(8.5, 5))
 plots.accuracy_by_density(reference[reference["arm"].isin(arms[1:])], ax=ax)
 dense = lthlab.interval(reference.query("arm == 'dense'")["value"])
-ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
+ax.axhline(dense.mean, color=plots.arm_color("dense"), linestyle="--", label="dense")
 for arm, rows in final[final["arm"] != "dense"].groupby("arm"):
     means = rows.groupby("density")["value"].mean()
     ax.scatter(means.index, means, color=plots.arm_color(arm), marker="x", zorder=5)
@@ -165,7 +165,8 @@ for arm, against in (
     ("reinitialised", "shuffled"),
     ("shuffled", "random"),
 ):
-    print(f"    {arm:14s} minus {against:14s} {lthlab.paired(here, arm, against).points()}")
+    gap = lthlab.paired(here, arm, against)
+    print(f"    {arm:14s} minus {against:14s} {gap.points()}")
 
 # %% [markdown]
 # ## 5. Reading it
@@ -200,9 +201,10 @@ def steps_to_target(rows):
 
 
 chosen = reference_by_step[reference_by_step["level"].isin([0, 12])]
-speed = chosen.groupby(["arm", "seed"])[["step", "value"]].apply(steps_to_target).rename("steps").reset_index()
-summary = speed.groupby("arm")["steps"].agg(
-    reached=lambda steps: f"{(steps <= total).sum()} of {len(steps)}", median_steps="median"
+speed = chosen.groupby(["arm", "seed"])[["step", "value"]].apply(steps_to_target)
+summary = speed.groupby("arm").agg(
+    reached=lambda steps: f"{(steps <= total).sum()} of {len(steps)}",
+    median_steps="median",
 )
 summary.loc[arms]
 
@@ -211,9 +213,8 @@ summary.loc[arms]
 # rounded up to the next look. `inf`: more than half of the seeds never got there.*
 
 # %%
-race = reference_by_step[(reference_by_step["level"].isin([0, 12])) & reference_by_step["arm"].isin(arms)]
-race = race.assign(epoch=race["step"] / recipe.steps_per_epoch(dataset), split="validation", metric="accuracy")
-plots.race(race)
+race = chosen[chosen["arm"].isin(arms)]
+plots.race(race.assign(epoch=race["step"] / recipe.steps_per_epoch(dataset)))
 plt.title(f"mnist1d, {density_at[12]:.1%} of the weights")
 plt.show()
 
@@ -229,8 +230,8 @@ plt.show()
 pictures, _ = read_reference("fashion-mini")
 figure, ax = plt.subplots(figsize=(8.5, 5))
 plots.accuracy_by_density(pictures[pictures["arm"].isin(arms[1:])], ax=ax)
-dense_pictures = lthlab.interval(pictures.query("arm == 'dense'")["value"])
-ax.axhline(dense_pictures.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
+dense = lthlab.interval(pictures.query("arm == 'dense'")["value"])
+ax.axhline(dense.mean, color=plots.arm_color("dense"), linestyle="--", label="dense")
 ax.legend()
 ax.set_title("fashion-mini, after 10 epochs")
 plt.show()
@@ -241,8 +242,10 @@ rows = []
 for level in levels:
     there = pictures[pictures["level"] == level]
     density = there.query("arm == 'ticket'")["density"].iloc[0]
-    rows.append([density] + [lthlab.paired(there, "ticket", arm).points() for arm in arms[2:]])
-gaps = pd.DataFrame(rows, columns=["density", *[f"ticket minus {arm}" for arm in arms[2:]]])
+    gaps = [lthlab.paired(there, "ticket", arm).points() for arm in arms[2:]]
+    rows.append([density, *gaps])
+columns = ["density", *(f"ticket minus {arm}" for arm in arms[2:])]
+gaps = pd.DataFrame(rows, columns=columns)
 gaps.style.format({"density": "{:.1%}"}).hide(axis="index")
 
 # %% [markdown]
@@ -263,11 +266,6 @@ gaps.style.format({"density": "{:.1%}"}).hide(axis="index")
 # > **Predict.** Which of them will look *better* than the right one? Which worse? Then find them among A, B and C.
 
 # %%
-from torch.nn import functional as F
-
-from lthlab.batches import example_order
-from lthlab.training import make_optimizer, measure
-
 seed = 0
 found = lthlab.find_ticket(
     build_model("mlp-100-100-100", dataset, seed=seed),
@@ -280,31 +278,38 @@ found = lthlab.find_ticket(
 )
 masks = found.masks
 
+# %%
+from torch.nn import functional as F
+
+from lthlab.batches import example_order
+from lthlab.steps import make_optimizer
+
 
 def train_wrongly(after_backward=None, after_step=None):
-    """The training loop, with two places for mistakes. Returns accuracy by epoch and the trained network."""
-    net = build_model("mlp-100-100-100", dataset, seed=seed)
-    lthlab.apply_masks_(net, masks)
-    optimizer, total = make_optimizer(net, recipe), recipe.steps(dataset)
+    """The training loop, with two places for mistakes: accuracies, trained network."""
+    net = lthlab.apply_masks_(build_model("mlp-100-100-100", dataset, seed=seed), masks)
+    optimizer, total = make_optimizer(net.parameters(), recipe), recipe.steps(dataset)
     curve, step = [], 0
     while step < total:
         for batch in example_order(dataset, seed, epoch=step // 80).split(100):
             optimizer.param_groups[0]["lr"] = recipe.lr_at(step, total)
             optimizer.zero_grad()
-            F.cross_entropy(net(dataset.train.x[batch]), dataset.train.y[batch]).backward()
+            x, y = dataset.train.x[batch], dataset.train.y[batch]
+            F.cross_entropy(net(x), y).backward()
             if after_backward:
                 after_backward(net)
             optimizer.step()
             if after_step:
                 after_step(net)
             step += 1
-        curve.append((step / 80, float(measure(net, dataset.validation)[1])))
+        curve.append((step / 80, lthlab.evaluate(net, dataset.validation)["accuracy"]))
     return pd.DataFrame(curve, columns=["epoch", "value"]), net
 
 
+# %%
 def freeze_small(net):
     for weight in net.parameters():
-        weight.grad[weight < 1e-6] = 0  # abs() is missing: every negative weight is frozen, too
+        weight.grad[weight < 1e-6] = 0  # no abs(): negative weights are frozen, too
 
 
 suspects = {
@@ -314,10 +319,8 @@ suspects = {
 }
 
 # %%
-curves = pd.concat(
-    [curve.assign(arm=name, split="validation", metric="accuracy") for name, (curve, _) in suspects.items()]
-)
-plots.race(curves)
+curves = pd.concat([curve.assign(arm=name) for name, (curve, _) in suspects.items()])
+plots.race(curves.assign(split="validation", metric="accuracy"))
 plt.title("one right, two wrong")
 plt.show()
 
@@ -326,18 +329,20 @@ plt.show()
 # network suddenly as good as a dense one?
 
 # %%
+start = build_model("mlp-100-100-100", dataset, seed=seed).fc1.weight
+negative = masks["fc1.weight"] & (start < 0)
 for name, (curve, net) in suspects.items():
-    weights = {key: w.detach() for key, w in lthlab.prunable_weights(net).items()}
-    nonzero = sum(int(w.count_nonzero()) for w in weights.values()) / sum(w.numel() for w in weights.values())
-    start = build_model("mlp-100-100-100", dataset, seed=seed).fc1.weight
-    negative = masks["fc1.weight"] & (start < 0)
-    moved = float((net.fc1.weight[negative] != start[negative]).float().mean())
+    weights = {key: w != 0 for key, w in lthlab.prunable_weights(net).items()}
+    moved = (net.fc1.weight[negative] != start[negative]).float().mean()
     print(
-        f"{name}: accuracy {curve['value'].iloc[-1]:.1%}   nonzero weights {nonzero:.1%}   negative weights that moved {moved:.0%}"
+        f"{name}: accuracy {curve['value'].iloc[-1]:.1%}",
+        f"nonzero weights {lthlab.density(weights):.1%}",
+        f"negative weights that moved {moved:.0%}",
+        sep="   ",
     )
 
 # %% [markdown]
-# - The one with nearly all weights **nonzero** is *mask once*: after the first step it is a dense network again. It looks
+# - The one whose weights are mostly **nonzero** is *mask once*: after the first step it is a dense network again. It looks
 #   like a wonderful ticket. Always count the zeros *after* training.
 # - The one whose negative weights never **moved** is *freeze by `weight < eps`*. It looks like a ticket that does not win,
 #   and nothing in its accuracy says that the code is to blame and not the hypothesis. (It was in the best-known PyTorch
@@ -350,8 +355,9 @@ for name, (curve, net) in suspects.items():
 # ## 9. Your turn
 #
 # 1. Add an arm: **constant**, the ticket's masks with *all* kept values equal to one positive constant per layer. Copy
-#    `signs` from `lthlab/arms.py`, change one expression, put it into `lthlab.ARMS["constant"]` and run the call of
-#    section 3 with it. Predict first.
+#    the function `signs` from `lthlab/arms.py`, change its name and one expression, and write
+#    `@lthlab.arm("constant", needs=("ticket",))` above it; it needs `Start` from `lthlab`, `Past` from `lthlab.levels` and `replace` from
+#    `dataclasses`. Then run the call of section 3 with it. Predict first.
 # 2. Is a ticket's sign pattern enough to rebuild it? Draw new *sizes* from the initial distribution and keep the signs.
 # 3. Shuffle the mask *across* layers instead of within. Which layer would suffer, and why is that a worse control?
 #
@@ -359,7 +365,7 @@ for name, (curve, net) in suspects.items():
 #
 # 1. Replace `.sign() * ....std()` by `torch.ones_like(...) * ....std()`. All neurons of a layer that see the same inputs
 #    then begin alike, and the signs have to be learnt: expect it at or below *reinitialised*.
-# 2. `start.model[name].sign() * fresh.abs()`. It should end near *signs*: sizes matter little.
+# 2. `start.model[name].sign() * past.redrawn.model[name].abs()`. It should end near *signs*: sizes matter little.
 # 3. The small output layer: spread evenly, it would keep 8 % like the rest. It changes two things at once, the places and
 #    the number per layer, so you could not say which one mattered.
 # </details>

@@ -28,7 +28,16 @@ from joblib import Parallel, delayed
 from matplotlib.ticker import PercentFormatter
 
 import lthlab
-from lthlab import build_model, evaluate, load_dataset, plots, recipe_for, run_experiment, train, train_copies
+from lthlab import (
+    build_model,
+    evaluate,
+    load_dataset,
+    plots,
+    recipe_for,
+    run_experiment,
+    train,
+    train_copies,
+)
 
 torch.set_num_threads(1)  # one core here; the repeats below use the others
 plots.use_style()
@@ -45,8 +54,9 @@ NAME = "resnet1d-4"
 dataset = load_dataset("mnist1d")
 recipe = recipe_for(NAME, dataset)
 total = recipe.steps(dataset)
-counts = lthlab.parameters(build_model(NAME, dataset))
-print(f"{counts.total:,} parameters, {counts.prunable:,} of them prunable; {total} steps of training")
+counts = lthlab.cost.parameters(build_model(NAME, dataset))
+print(f"{counts.total:,} parameters, {counts.prunable:,} of them prunable")
+print(f"{total} steps of training")
 print(recipe)
 
 # %% [markdown]
@@ -66,8 +76,9 @@ print(recipe)
 # %%
 LATE = 96  # a step that section 3 comes back to
 model = build_model(NAME, dataset, seed=0)
-snapshots = train(model, dataset, recipe, seed=0, snapshots=[0, LATE], evaluate_every=0).snapshots
-first, second = train_copies(model, dataset, recipe, snapshots[0], seeds=(1, 2))
+history = train(model, dataset, recipe, seed=0, states=[0, LATE], evaluate_every=0)
+states = history.states
+first, second = train_copies(model, dataset, recipe, states[0], seeds=(1, 2))
 
 
 def accuracy(net):
@@ -81,11 +92,13 @@ import copy
 
 
 def average(one, other):
-    """The network half-way between two: every weight (and every buffer) is the mean of theirs."""
-    middle, ends = copy.deepcopy(one), (one.state_dict(), other.state_dict())
-    middle.load_state_dict(
-        {k: torch.lerp(a, ends[1][k], 0.5) if a.is_floating_point() else a for k, a in ends[0].items()}
-    )
+    """The network half-way between two: all weights and buffers are means of theirs."""
+    mean, theirs = one.state_dict(), other.state_dict()
+    for name, value in mean.items():
+        if value.is_floating_point():  # a counter is the same in both
+            mean[name] = torch.lerp(value, theirs[name], 0.5)
+    middle = copy.deepcopy(one)
+    middle.load_state_dict(mean)
     return middle
 
 
@@ -99,12 +112,13 @@ print(f"average of the two: {accuracy(middle):.1%}")
 # for each network one makes up.
 
 # %%
-from lthlab.stability import refresh_batchnorm_
+from torch.optim.swa_utils import update_bn
 
-refresh_batchnorm_(middle, dataset)
+batches = dataset.train.x.split(500)
+update_bn(batches, middle)
 print(f"average, with BatchNorm's statistics measured again: {accuracy(middle):.1%}")
-refresh_batchnorm_(first, dataset)
-print(f"(the same for the first copy, which should change little: {accuracy(first):.1%})")
+update_bn(batches, first)
+print(f"(the first copy again, which should change little: {accuracy(first):.1%})")
 
 # %% [markdown]
 # What is left is real. Leave out this step, and a barrier comes out too high.
@@ -116,13 +130,16 @@ print(f"(the same for the first copy, which should change little: {accuracy(firs
 
 # %%
 figure, ax = plt.subplots(figsize=(7, 3.8))
-pairs = {0: (first, second), LATE: train_copies(model, dataset, recipe, snapshots[LATE], seeds=(1, 2))}
-for k, color in ((0, plots.ARM_COLORS["reinitialised"]), (LATE, plots.ARM_COLORS["ticket"])):
-    line = lthlab.interpolate(*pairs[k], dataset)
+later = train_copies(model, dataset, recipe, states[LATE], seeds=(1, 2))
+for k, pair, arm in (0, (first, second), "reinitialised"), (LATE, later, "ticket"):
+    line = lthlab.interpolate(*pair, dataset)
     error = line.query("metric == 'accuracy'")
-    ax.plot(error["alpha"], 1 - error["value"], marker="o", color=color,
-            label=f"copied at step {k}: barrier {100 * lthlab.error_barrier(line):.0f} points")  # fmt: skip
-ax.set(xlabel="from the first copy (0) to the second (1)", ylabel="validation error", ylim=(0, 0.8))
+    points = f"barrier {100 * lthlab.error_barrier(line):.0f} points"
+    look = {"marker": "o", "color": plots.arm_color(arm)}
+    label = f"copied at step {k}: {points}"
+    ax.plot(error["alpha"], 1 - error["value"], **look, label=label)
+ax.set(xlabel="from the first copy (0) to the second (1)", ylim=(0, 0.8))
+ax.set(ylabel="validation error")
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 ax.legend()
 plt.show()
@@ -150,10 +167,10 @@ STEPS = [0, 24, 96]
 def barriers(seed):
     torch.set_num_threads(1)
     net = build_model(NAME, dataset, seed=seed)
-    snapshots = train(net, dataset, recipe, seed=seed, snapshots=STEPS, evaluate_every=0).snapshots
-    rows = []
+    history = train(net, dataset, recipe, seed=seed, states=STEPS, evaluate_every=0)
+    orders, rows = (1_000 + seed, 2_000 + seed), []
     for k in STEPS:
-        copies = train_copies(net, dataset, recipe, snapshots[k], seeds=(1_000 + seed, 2_000 + seed))
+        copies = train_copies(net, dataset, recipe, history.states[k], seeds=orders)
         line = lthlab.interpolate(*copies, dataset)
         rows.append({"seed": seed, "k": k, "barrier": lthlab.error_barrier(line)})
     return rows
@@ -175,14 +192,17 @@ def read_reference(name):
 
 
 lines = read_reference("stability").assign(metric="accuracy")
-barrier = lines.groupby(["network", "rewind_step", "seed"])[["alpha", "metric", "value"]].apply(lthlab.error_barrier)
-barrier = barrier.rename("value").reset_index()
+lines = lines.groupby(["network", "rewind_step", "seed"])[["alpha", "metric", "value"]]
+barrier = lines.apply(lthlab.error_barrier).rename("value").reset_index()
+dense_barrier = barrier.query("network == 'dense'").assign(arm="dense")
 
 figure, ax = plt.subplots(figsize=(7.5, 4))
-plots.lines(barrier.query("network == 'dense'").assign(arm="dense"), x="rewind_step", ax=ax, markers=True)
-ax.scatter(live["k"], live["barrier"], marker="x", color=plots.ARM_COLORS["dense"], zorder=5, label="your three seeds")
+plots.lines(dense_barrier, x="rewind_step", ax=ax, markers=True)
+cross = {"marker": "x", "color": plots.arm_color("dense"), "zorder": 5}
+ax.scatter(live["k"], live["barrier"], **cross, label="your three seeds")
 ax.axhline(0.02, color="0.5", linewidth=1, label="stable: below two points")
-ax.set(xlabel=f"step k at which the copies part (of {total})", ylabel="error barrier, dense network")
+ax.set(xlabel=f"step k at which the copies part (of {total})")
+ax.set(ylabel="error barrier, dense network")
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 ax.legend()
 plt.show()
@@ -192,11 +212,10 @@ plt.show()
 # recipe and the training up to step k.*
 
 # %%
-for k in sorted(barrier["rewind_step"].unique()):
-    at_k = barrier.query("network == 'dense' and rewind_step == @k")["value"]
-    print(
-        f"k = {k:3d}, {k / total:4.0%} of training: {lthlab.interval(at_k).percent()}; stable: {(at_k < 0.02).sum()} of {len(at_k)} seeds"
-    )
+for k, at_k in dense_barrier.groupby("rewind_step")["value"]:
+    stable = f"stable: {(at_k < 0.02).sum()} of {len(at_k)} seeds"
+    percent = lthlab.interval(at_k).percent()
+    print(f"k = {k:3d}, {k / total:4.0%} of training: {percent}; {stable}")
 
 # %% [markdown]
 # In the paper a ResNet-20 on CIFAR-10 settles after 3 % of its training. This network takes longer. Why was not tested here: its
@@ -209,45 +228,51 @@ for k in sorted(barrier["rewind_step"].unique()):
 # learning-rate schedule, BatchNorm's statistics and the order of examples go back with them.
 
 # %%
-ticket = lthlab.find_ticket(
-    build_model(NAME, dataset, seed=0), dataset, recipe, levels=1, rewind_to=LATE, seed=0, evaluate_every=0
-)
+net = build_model(NAME, dataset, seed=0)
+options = {"levels": 1, "rewind_to": LATE, "seed": 0, "evaluate_every": 0}
+ticket = lthlab.find_ticket(net, dataset, recipe, **options)
 rewound = lthlab.rewind(ticket.model, ticket.start, ticket.masks)
-mask = ticket.masks["blocks.1.conv1.weight"]
-now, then = rewound.state_dict()["blocks.1.conv1.weight"], ticket.start.model["blocks.1.conv1.weight"]
-print(f"snapshot of step {ticket.start.step}; survivors have its values: {torch.equal(now[mask], then[mask])}; "
-      f"the others are zero: {not now[~mask].any()}")  # fmt: skip
+
+layer = "blocks.1.conv1.weight"
+mask, now, then = (
+    tensors[layer]
+    for tensors in (ticket.masks, rewound.state_dict(), ticket.start.model)
+)
+print(f"state of step {ticket.start.step}")
+print("survivors have its values:", torch.equal(now[mask], then[mask]))
+print("the others are zero:", not now[~mask].any())
 
 # %% [markdown]
 # > **Predict.** At which densities will rewinding gain most? Is a later k always better?
 
 # %%
+options = {"arms": ["dense", "ticket"], "seeds": range(2), "levels": 9}
 tables = [
-    run_experiment(
-        NAME, "mnist1d", recipe, arms=["dense", "ticket"], seeds=range(2), levels=9, rewind_to=k, evaluate_every=0
-    )
+    run_experiment(NAME, "mnist1d", recipe, rewind_to=k, evaluate_every=0, **options)
     for k in (0, LATE)
 ]
-live_tickets = pd.concat(tables).query("split == 'validation' and metric == 'accuracy' and step == @total")
+ACCURACY = "split == 'validation' and metric == 'accuracy'"
+live_tickets = pd.concat(tables).query(f"{ACCURACY} and step == @total")
 means = live_tickets.groupby(["rewind_step", "level"])["value"].mean()
-print(f"level 9, mean of two seeds: rewound to step 0 {means[0, 9]:.1%}, to step {LATE} {means[LATE, 9]:.1%}")
+print("level 9, mean of two seeds:")
+for k in (0, LATE):
+    print(f"    rewound to step {k}: {means[k, 9]:.1%}")
 
 # %%
-reference = read_reference("rewinding").query("split == 'validation' and metric == 'accuracy'")
+reference = read_reference("rewinding").query(ACCURACY)
 steps = sorted(reference["rewind_step"].unique())
 colors = dict(zip(steps, sns.color_palette("flare", len(steps)), strict=True))
 dense = lthlab.interval(reference.query("arm == 'dense' and rewind_step == 0")["value"])
 figure, ax = plt.subplots(figsize=(8.5, 5))
-tickets = reference[(reference["arm"] == "ticket") & reference["rewind_step"].isin(STEPS)]
-plots.accuracy_by_density(
-    tickets.assign(arm="k = " + tickets["rewind_step"].astype(str)),
-    ax=ax,
-    palette={f"k = {k}": colors[k] for k in STEPS},
-)
-ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
+tickets = reference.query("arm == 'ticket' and rewind_step in @STEPS")
+tickets = tickets.assign(arm="k = " + tickets["rewind_step"].astype(str))
+palette = {f"k = {k}": colors[k] for k in STEPS}
+plots.accuracy_by_density(tickets, ax=ax, palette=palette)
+ax.axhline(dense.mean, color=plots.arm_color("dense"), linestyle="--", label="dense")
 for k, rows in live_tickets.query("arm == 'ticket'").groupby("rewind_step"):
     mean = rows.groupby("density")["value"].mean()
-    ax.scatter(mean.index, mean, marker="s", facecolor="none", edgecolor=colors[k], zorder=5)
+    square = {"marker": "s", "facecolor": "none", "edgecolor": colors[k]}
+    ax.scatter(mean.index, mean, **square, zorder=5)
 ax.legend()
 ax.set_title(f"tickets of {NAME} on mnist1d, rewound to step k of {total}")
 plt.show()
@@ -262,7 +287,10 @@ rows = {}
 whole = reference.query("arm == 'dense' and rewind_step == 0")
 for level in LEVELS:
     there = reference[(reference["arm"] == "ticket") & (reference["level"] == level)]
-    row = {f"k = {k} minus k = 0": lthlab.paired(there, k, 0, by="rewind_step").points() for k in steps if k}
+    row = {}
+    for k in steps[1:]:
+        gain = lthlab.paired(there, k, 0, by="rewind_step")
+        row[f"k = {k} minus k = 0"] = gain.points()
     for k in (0, LATE):
         both = pd.concat([whole, there[there["rewind_step"] == k]])
         row[f"k = {k} minus dense"] = lthlab.paired(both, "ticket", "dense").points()
@@ -278,8 +306,8 @@ pd.DataFrame(rows)
 # a quarter of the weights, miss it by little at an eighth, and fail below. Rewinding moves the limit; it does not remove it.
 #
 # Is that only because k more steps of training are already behind the ticket? All tickets end at the same step of the same
-# schedule: one that is rewound to step k starts with the snapshot that the dense network reached in k steps, and trains
-# k steps less. If you object that the snapshot was paid for by the dense network, you are right: rewinding is a way
+# schedule: one that is rewound to step k starts with the state that the dense network reached in k steps, and trains
+# k steps less. If you object that this state was paid for by the dense network, you are right: rewinding is a way
 # to *study* tickets, and a good way to prune; it does not save training the dense network.
 
 # %% [markdown]
@@ -297,21 +325,17 @@ there = reference.query("arm == 'ticket' and level == @LEVEL")
 figure, ax = plt.subplots(figsize=(7.5, 4.6))
 points = []
 for k in steps:
-    across = lthlab.interval(barrier.query("network == 'ticket' and rewind_step == @k")["value"])
+    copies = barrier.query("network == 'ticket' and rewind_step == @k")
+    across = lthlab.interval(copies["value"])
     up = lthlab.interval(there[there["rewind_step"] == k]["value"])
     points.append((across.mean, up.mean))
-    ax.errorbar(
-        across.mean,
-        up.mean,
-        xerr=across.mean - across.low,
-        yerr=up.mean - up.low,
-        fmt="o",
-        color=colors[k],
-        label=f"k = {k}",
-    )
+    errors = {"xerr": across.mean - across.low, "yerr": up.mean - up.low}
+    look = {"fmt": "o", "color": colors[k], "label": f"k = {k}"}
+    ax.errorbar(across.mean, up.mean, **errors, **look)
 ax.plot(*zip(*points, strict=True), color="0.8", zorder=0)
-ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
-ax.set(xlabel="error barrier between two copies of the ticket", ylabel="validation accuracy of the ticket")
+ax.axhline(dense.mean, color=plots.arm_color("dense"), linestyle="--", label="dense")
+ax.set(xlabel="error barrier between two copies of the ticket")
+ax.set(ylabel="validation accuracy of the ticket")
 ax.xaxis.set_major_formatter(PercentFormatter(1))
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 ax.legend(loc="lower left")
@@ -332,20 +356,20 @@ per_seed = barrier.query("network == 'ticket'").merge(
 
 def correlation_within_seeds(rows):
     by_seed = rows.groupby("seed")[["value_barrier", "value_accuracy"]]
-    found = lthlab.interval(by_seed.apply(lambda pair: pair.corr(method="spearman").iloc[0, 1]))
+    ranks = by_seed.apply(lambda pair: pair.corr(method="spearman").iloc[0, 1])
+    found = lthlab.interval(ranks)
     return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}], n = {found.n}"
 
 
 print("rank correlation of barrier and accuracy, within seeds")
 print("    over all k:   ", correlation_within_seeds(per_seed))
 print("    without k = 0:", correlation_within_seeds(per_seed.query("rewind_step > 0")))
-print(
-    "most stable against best: k = 192 minus k = 96:",
-    lthlab.paired(there, 192, 96, by="rewind_step").points(),
-    "points",
-)
+against_best = lthlab.paired(there, 192, 96, by="rewind_step")
 stable = pd.concat([whole, there[there["rewind_step"] == 192]])
-print("the most stable tickets minus dense:           ", lthlab.paired(stable, "ticket", "dense").points(), "points")
+against_dense = lthlab.paired(stable, "ticket", "dense")
+print("in points of accuracy:")
+print(f"    most stable (k = 192) minus best (k = 96): {against_best.points()}")
+print(f"    most stable minus dense:                   {against_dense.points()}")
 
 # %% [markdown]
 # In part. On average a ticket with a lower barrier is better, but that is mostly because k = 0 is bad at both: without
@@ -366,15 +390,17 @@ search = read_reference("rewinding-search")
 rows = []
 for (data, net, lr), setting in search.groupby(["dataset", "model", "lr"]):
     full = setting.query("arm == 'dense' and rewind_step == 0")["value"].mean()
-    for level in (6, 9, 12):
-        at = setting[(setting["arm"] == "ticket") & (setting["level"] == level)]
-        if len(at):
-            row = {"data": data, "network": net, "learning rate": f"{lr:g}", "dense": f"{full:.1%}"}
-            row |= {"weights kept": f"{at['density'].iloc[0]:.0%}"}
-            row |= {"k = 0": f"{at.query('rewind_step == 0')['value'].mean():.1%}"}
-            later = [k for k in (24, 96) if k in set(at["rewind_step"])]
-            row |= {f"gain by k = {k}": lthlab.paired(at, k, 0, by="rewind_step").points() for k in later}
-            rows.append(row)
+    known = {"data": data, "network": net, "learning rate": f"{lr:g}"}
+    known |= {"dense": f"{full:.1%}"}
+    tickets = setting.query("arm == 'ticket' and level in (6, 9, 12)")
+    for _, at in tickets.groupby("level"):
+        kept = at["density"].iloc[0]
+        first = at.query("rewind_step == 0")["value"].mean()
+        row = known | {"weights kept": f"{kept:.0%}", "k = 0": f"{first:.1%}"}
+        for k in sorted({24, 96} & set(at["rewind_step"])):
+            gain = lthlab.paired(at, k, 0, by="rewind_step")
+            row[f"gain by k = {k}"] = gain.points()
+        rows.append(row)
 pd.DataFrame(rows).fillna("").style.hide(axis="index")
 
 # %% [markdown]
@@ -402,15 +428,14 @@ pd.DataFrame(rows).fillna("").style.hide(axis="index")
 
 # %%
 ways = ["ticket", "learning-rate rewinding", "fine-tuning"]
-mlp = read_reference("mnist1d").query("split == 'validation' and metric == 'accuracy' and step == 1600")
+mlp = read_reference("mnist1d").query(f"{ACCURACY} and step == 1600")
+late = reference[reference["rewind_step"] == LATE]
+settings = {"mlp-100-100-100, k = 0": mlp, f"{NAME}, k = {LATE}": late}
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.6))
-for ax, (title, table) in zip(axes, {"mlp-100-100-100, k = 0": mlp,
-                                     f"{NAME}, k = {LATE}": reference[reference["rewind_step"] == LATE]}.items(),
-                              strict=True):  # fmt: skip
+for ax, (title, table) in zip(axes, settings.items(), strict=True):
     plots.accuracy_by_density(table[table["arm"].isin(ways)], ax=ax)
-    ax.axhline(
-        table.query("arm == 'dense'")["value"].mean(), color=plots.ARM_COLORS["dense"], linestyle="--", label="dense"
-    )
+    full = table.query("arm == 'dense'")["value"].mean()
+    ax.axhline(full, color=plots.arm_color("dense"), linestyle="--", label="dense")
     ax.set_title(title)
     ax.legend()
 figure.tight_layout()
@@ -422,16 +447,18 @@ plt.show()
 # sparser they are.*
 
 # %%
+weights, rate, tuning = ways
 for name, table, levels in (
     ("mlp-100-100-100", mlp, (8, 12, 16)),
-    (NAME, reference[reference["rewind_step"] == LATE], (6, 9, 12)),
+    (NAME, late, (6, 9, 12)),
 ):
     for level in levels:
         there = table[table["level"] == level]
         print(f"{name} at {there['density'].iloc[0]:.1%}:")
-        for way in ways[1:]:
-            print(f"    weight rewinding        minus {way:24s} {lthlab.paired(there, 'ticket', way).points()}")
-        print(f"    learning-rate rewinding minus {ways[2]:24s} {lthlab.paired(there, *ways[1:]).points()}")
+        for one, other in ((weights, rate), (weights, tuning), (rate, tuning)):
+            word = "weight rewinding" if one == weights else one
+            gap = lthlab.paired(there, one, other).points()
+            print(f"    {word:23s} minus {other:24s} {gap}")
 
 # %% [markdown]
 # Read the intervals, not the curves. Three things to look for:
@@ -452,7 +479,10 @@ for name, table, levels in (
 
 # %%
 claims = read_reference("claims")
-claims["effect in points"] = [f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}]" for row in claims.itertuples()]
+claims["effect in points"] = [
+    f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+    for row in claims.itertuples()
+]
 claims[["claim", "paper", "effect in points", "n", "verdict"]].style.hide(axis="index")
 
 # %% [markdown]
@@ -465,7 +495,7 @@ claims[["claim", "paper", "effect in points", "n", "verdict"]].style.hide(axis="
 # 2. Where does the barrier go when the network grows? Set `NAME = "resnet1d-8"` and run section 4's training cell again.
 # 3. Rewind too far: `rewind_to=432`, a tenth of the training before its end. What kind of retraining does this become?
 # 4. A control: with this seed's mask, start from step 96 of *another* seed's training. With `ticket` from `find_ticket` at
-#    `levels=9` and `other` a `train(..., seed=1, snapshots=[96], evaluate_every=0).snapshots[96]` of `build_model(NAME, dataset, seed=1)`:
+#    `levels=9` and `other` a `train(..., seed=1, states=[96], evaluate_every=0).states[96]` of `build_model(NAME, dataset, seed=1)`:
 #    `train(net, dataset, recipe, ticket.masks, start=other, seed=0)`, for several seeds. Which result would make you doubt section 5?
 #
 # <details><summary>Answers</summary>

@@ -23,18 +23,25 @@ import inspect
 import tempfile
 import time
 import warnings
+from copy import deepcopy
+from dataclasses import replace
 from importlib.resources import files
+from itertools import islice
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import display
 from matplotlib.ticker import PercentFormatter
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import lthlab
-from lthlab import ARMS, build_model, density, load_dataset, plots, prune_at_init, run_experiment
+from lthlab import build_model, load_dataset, plots, prune_at_init, run_experiment
+from lthlab.arms import before_training
+from lthlab.recipes import level_sizes
 
 torch.set_num_threads(1)  # one core here; the repeats below use the others
 plots.use_style()
@@ -53,13 +60,13 @@ recipe = lthlab.recipe_for(NAME, dataset)
 model = build_model(NAME, dataset, seed=0)  # untrained
 full = lthlab.full_masks(model)
 LEVEL = 12
-sizes = [kept for _, kept in zip(range(LEVEL + 1), lthlab.level_sizes(full, recipe))]  # by level and layer
+sizes = [*islice(level_sizes(full, recipe), LEVEL + 1)]  # by level and layer
 DENSITY = sum(sizes[LEVEL].values()) / sum(sizes[0].values())
 batch = lthlab.draw_batch(dataset.train, samples=100, seed=0)
 x, y = batch
-print(
-    f"{lthlab.count_kept(full):,} weights; at level {LEVEL}, {DENSITY:.1%} of them are left; a batch of {len(y)} examples"
-)
+count = lthlab.count_kept(full)
+print(f"{count:,} weights; at level {LEVEL}, {DENSITY:.1%} of them are left")
+print(f"a batch of {len(y)} examples")
 
 # %% [markdown]
 # ## 2. Four questions to an untrained network
@@ -69,33 +76,34 @@ print(
 #
 # **How much does the loss depend on the connection?** Put a switch *c* on every connection, 1 for on, and ask how fast the
 # loss changes as one turns it. By the chain rule the answer is the weight times its gradient, and its size counts, up or down. This is **SNIP** (Lee et al.
-# 2019), and it is four lines:
+# 2019), and it is five lines. (Every score takes a seed, too, for those that leave something to chance; this one does not.)
 
 
 # %%
-def my_snip(model, batch):
+def my_snip(model, batch, *, seed=0):
     x, y = batch
     weights = lthlab.prunable_weights(model)
-    gradients = torch.autograd.grad(F.cross_entropy(model(x), y), list(weights.values()))
+    loss = F.cross_entropy(model(x), y)
+    gradients = torch.autograd.grad(loss, list(weights.values()))
     return {name: (w * g).abs() for (name, w), g in zip(weights.items(), gradients)}
 
 
 mine, theirs = my_snip(model, batch), lthlab.snip(model, batch)
-print("the same as lthlab.snip:", all(torch.allclose(mine[name], theirs[name]) for name in mine))
+same = all(torch.allclose(mine[name], theirs[name]) for name in mine)
+print("the same as lthlab.snip:", same)
 
 # %% [markdown]
 # Do not believe a formula; turn one switch and look.
 
 # %%
-from copy import deepcopy
-
 name, row, column = "fc2.weight", 3, 5
 small = 0.01
 turned = deepcopy(model)
 with torch.no_grad():
     turned.fc2.weight[row, column] *= 1 - small  # the switch at 0.99
     change = F.cross_entropy(model(x), y) - F.cross_entropy(turned(x), y)
-print(f"by turning the switch: {abs(change) / small:.2e};  by SNIP: {mine[name][row, column]:.2e}")
+print(f"by turning the switch: {abs(change) / small:.2e}")
+print(f"by SNIP:               {mine[name][row, column]:.2e}")
 
 # %% [markdown]
 # **What does the gradient need?** SNIP protects the loss of an untrained network, which is poor anyway. **GraSP** (Wang et
@@ -109,7 +117,7 @@ print(f"by turning the switch: {abs(change) / small:.2e};  by SNIP: {mine[name][
 
 
 # %%
-def my_synflow(model, batch):
+def my_synflow(model, batch, *, seed=0):
     positive = deepcopy(model).double()
     with torch.no_grad():
         for parameter in positive.parameters():
@@ -120,8 +128,8 @@ def my_synflow(model, batch):
     return {name: (w * g).detach() for (name, w), g in zip(weights.items(), gradients)}
 
 
-mine = my_synflow(model, batch)
-pd.Series({name: float(score.sum()) for name, score in mine.items()}, name="sum of the scores").to_frame()
+flows = {name: float(score.sum()) for name, score in my_synflow(model, batch).items()}
+pd.Series(flows, name="sum of the scores").to_frame()
 
 # %% [markdown]
 # The sums agree: what flows into a layer flows out of it, as water in pipes does. (The paper calls it a conservation law;
@@ -146,14 +154,13 @@ methods = {
 }
 rows = []
 with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "Layer collapse")  # lthlab warns; here we look ourselves
+    warnings.filterwarnings("ignore", "Layer collapse")  # here we look ourselves
     for kept in (0.1, 0.03, 0.01, 0.003, 0.001):
         for method, (score, steps) in methods.items():
             masks = prune_at_init(deep, score, batch, kept, steps)
             rows.append((method, kept, min(int(mask.sum()) for mask in masks.values())))
-fewest = pd.DataFrame(rows, columns=["method", "density", "weights"]).pivot(
-    index="method", columns="density", values="weights"
-)
+fewest = pd.DataFrame(rows, columns=["method", "density", "weights"])
+fewest = fewest.pivot(index="method", columns="density", values="weights")
 fewest.loc[[*methods], ::-1].rename(columns="{:.1%}".format)
 
 # %% [markdown]
@@ -180,9 +187,11 @@ methods = {
     "GraSP": (lthlab.grasp, 1),
     "SynFlow": (lthlab.synflow, 100),
 }
-masks_of = {method: prune_at_init(model, score, batch, DENSITY, steps) for method, (score, steps) in methods.items()}
-erk = lthlab.erk_densities(full, DENSITY)
-masks_of["ERK"] = lthlab.prune(lthlab.random(model), full, {layer: 1 - kept for layer, kept in erk.items()})
+masks_of = {
+    method: prune_at_init(model, score, batch, DENSITY, steps)
+    for method, (score, steps) in methods.items()
+}
+masks_of["ERK"] = lthlab.dynamic.erk_masks(model, DENSITY)
 figure, ax = plt.subplots(figsize=(11, 4))
 plots.layer_bars(masks_of, ax)
 for text in ax.texts:
@@ -204,9 +213,11 @@ rows = []
 for method, masks in masks_of.items():
     pruned = lthlab.apply_masks_(deepcopy(model), masks)
     alive = {name: score > 0 for name, score in lthlab.synflow(pruned, batch).items()}
-    neurons = sum(int(mask.any(1).sum()) for name, mask in alive.items() if name != "out.weight")
-    rows.append((method, lthlab.count_kept(alive) / lthlab.count_kept(masks), neurons))
-alive_table = pd.DataFrame(rows, columns=["method", "kept weights on a path", "hidden neurons in use"])
+    on_path = lthlab.count_kept(alive) / lthlab.count_kept(masks)
+    hidden = [mask for name, mask in alive.items() if name != "out.weight"]
+    rows.append((method, on_path, sum(int(mask.any(1).sum()) for mask in hidden)))
+columns = ["method", "kept weights on a path", "hidden neurons in use"]
+alive_table = pd.DataFrame(rows, columns=columns)
 alive_table.style.format({"kept weights on a path": "{:.0%}"}).hide(axis="index")
 
 # %% [markdown]
@@ -226,17 +237,11 @@ alive_table.style.format({"kept weights on a path": "{:.0%}"}).hide(axis="index"
 
 # %%
 arms = ["dense", "ticket", "ERK", "SNIP", "GraSP", "SynFlow", "RigL"]
+RACE = {"levels": LEVEL, "control_levels": [4, 8, LEVEL], "evaluate_every": 0}
 folder = tempfile.mkdtemp()  # give a folder of your own to keep the results
 began = time.perf_counter()
 table = run_experiment(
-    NAME,
-    "mnist1d",
-    arms=arms,
-    seeds=range(3),
-    levels=LEVEL,
-    control_levels=[4, 8, LEVEL],
-    evaluate_every=0,
-    folder=folder,
+    NAME, "mnist1d", arms=arms, seeds=range(3), folder=folder, **RACE
 )
 trainings = (table["split"] == "test").sum()  # each measures its test accuracy once
 print(f"{trainings} trainings in {time.perf_counter() - began:.0f} s")
@@ -251,44 +256,46 @@ def at_the_end(table):
 
 
 def read_reference(name):
-    return at_the_end(pd.read_csv(files("lthlab").joinpath(f"assets/reference/race-{name}.csv")))
+    """Accuracy at the end of the reference runs of the race on one data set."""
+    file = files("lthlab").joinpath(f"assets/reference/race-{name}.csv")
+    return at_the_end(pd.read_csv(file))
 
 
-live = at_the_end(table)
 reference = {name: read_reference(name) for name in ("mnist1d", "fashion-mini")}
+BEFORE = ["SynFlow", "SNIP", "GraSP", "magnitude at init"]
+LATER = ["magnitude after training", "Early-Bird", "RigL", "SET"]
 PANELS = {
-    "before training": ["ticket", "SynFlow", "SNIP", "GraSP", "magnitude at init", "ERK"],
-    "while or after training": ["ticket", "magnitude after training", "Early-Bird", "RigL", "SET", "ERK"],
+    "before training": ["ticket", *BEFORE, "ERK"],
+    "while or after training": ["ticket", *LATER, "ERK"],
 }
-
-
 LIMITS = {"mnist1d": (0.05, 0.85), "fashion-mini": (0.55, 0.9)}
 
+# %%
 
-def draw_race(name, crosses=None):
-    rows = reference[name]
-    figure, axes = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
-    levels = rows.query("arm == 'ERK'")["level"].unique()
-    for ax, (title, arms) in zip(axes, PANELS.items()):
+
+def draw_race(name, live=None):
+    """The reference by density, in two panels; `live` as diamonds."""
+    rows, figure = reference[name], plt.figure(figsize=(13, 5))
+    levels = set(rows.query("arm == 'ERK'")["level"])
+    dense = lthlab.interval(rows.query("arm == 'dense'")["value"])
+    for ax, (title, arms) in zip(figure.subplots(1, 2, sharey=True), PANELS.items()):
         shown = rows[rows["arm"].isin(arms) & rows["level"].isin(levels)]
-        shown = shown.assign(arm=pd.Categorical(shown["arm"], arms)).sort_values("arm").astype({"arm": str})
-        plots.accuracy_by_density(shown, ax=ax)
-        dense = lthlab.interval(rows.query("arm == 'dense'")["value"])
-        ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", label="dense")
-        if crosses is not None:
-            for arm in set(arms) & set(crosses["arm"]):
-                means = crosses[(crosses["arm"] == arm) & crosses["level"].isin(levels)]
-                means = means.groupby("density")["value"].mean()
-                ax.scatter(
-                    means.index, means, color=plots.arm_color(arm), marker="D", s=60, edgecolor="black", zorder=5
-                )
-        ax.set_title(f"{name}: masks found {title}")
-        ax.set_ylim(*LIMITS[name])
+        plots.accuracy_by_density(shown, ax=ax, hue_order=arms, style_order=arms)
+        color = plots.arm_color("dense")
+        ax.axhline(dense.mean, color=color, linestyle="--", label="dense")
+        if live is not None:
+            here = live[live["arm"].isin(arms) & live["level"].isin(levels)]
+            means = here.groupby(["arm", "density"])["value"].mean().reset_index()
+            colors = [plots.arm_color(arm) for arm in means["arm"]]
+            diamond = {"marker": "D", "s": 60, "edgecolor": "black", "zorder": 5}
+            ax.scatter(means["density"], means["value"], color=colors, **diamond)
+        ax.set(title=f"{name}: masks found {title}", ylim=LIMITS[name])
         ax.legend(fontsize=10)
     figure.tight_layout()
     plt.show()
 
 
+live = at_the_end(table)
 draw_race("mnist1d", live)
 
 # %% [markdown]
@@ -306,7 +313,7 @@ draw_race("fashion-mini")
 # network pruned at the last moment has no steps left to recover.
 
 # %%
-FINISH = {"mnist1d": LEVEL, "fashion-mini": 15}  # for the pictures the 3.6 % of notebook 03
+FINISH = {"mnist1d": LEVEL, "fashion-mini": 15}  # 15: the 3.6 % of notebook 03
 
 
 def gaps(arms, against):
@@ -314,18 +321,14 @@ def gaps(arms, against):
     columns = {}
     for name, level in FINISH.items():
         rows = reference[name][reference[name]["level"].isin([0, level])]
-        columns[f"{name}, {rows.query('level > 0')['density'].iloc[0]:.1%}"] = [
-            lthlab.paired(rows, arm, against).points() for arm in arms
-        ]
+        found = [lthlab.paired(rows, arm, against).points() for arm in arms]
+        columns[f"{name}, {rows['density'].min():.1%}"] = found
     return pd.DataFrame(columns, index=[f"{arm} minus {against}" for arm in arms])
 
 
-gaps(
-    ["magnitude at init", "SNIP", "GraSP", "SynFlow", "RigL", "Early-Bird", "magnitude after training", "ticket"], "ERK"
-)
-
-# %%
-gaps(["ERK", "SNIP", "GraSP", "SynFlow", "RigL", "SET", "Early-Bird", "magnitude after training", "dense"], "ticket")
+SHOWN = ["SNIP", "GraSP", "SynFlow", "RigL", "Early-Bird", "magnitude after training"]
+display(gaps(["magnitude at init", *SHOWN, "ticket"], "ERK"))
+gaps(["ERK", "SET", *SHOWN, "dense"], "ticket")
 
 # %% [markdown]
 # *Mean and 95 % interval, n = 10, paired by seed, in points. (These are many intervals; of twenty at 95 %, one is expected
@@ -347,11 +350,12 @@ rows = []
 for name, levels in (("mnist1d", [LEVEL, 16, 20]), ("fashion-mini", [15, 20, 24])):
     for level in levels:
         here = reference[name][reference[name]["level"] == level]
-        row = {
-            arm: lthlab.paired(here, arm, "magnitude after training").points() for arm in ("SynFlow", "SNIP", "RigL")
-        }
-        rows.append({"data": name, "density": f"{here['density'].median():.1%}"} | row)
-pd.DataFrame(rows).style.hide(axis="index").set_caption("minus magnitude after training, points, n = 10")
+        row = {"data": name, "density": f"{here['density'].median():.1%}"}
+        for arm in ("SynFlow", "SNIP", "RigL"):
+            row[arm] = lthlab.paired(here, arm, "magnitude after training").points()
+        rows.append(row)
+caption = "minus magnitude after training, points, n = 10"
+pd.DataFrame(rows).style.hide(axis="index").set_caption(caption)
 
 # %% [markdown]
 # ## 6. While training
@@ -362,13 +366,17 @@ pd.DataFrame(rows).style.hide(axis="index").set_caption("minus magnitude after t
 # %%
 rows = []
 for kept in (0.42, 0.18, DENSITY):
-    found = lthlab.early_bird(model, dataset, recipe, kept, every=40)
+    options = {"every": 40, "step": "fast"}
+    found = lthlab.dynamic.early_bird(model, dataset, recipe, kept, **options)
     rows.append(found.distances.assign(density=f"{kept:.0%}"))
-    print(f"density {kept:.1%}: drawn after {found.start.step / recipe.steps(dataset):.0%} of the training")
+    drawn = found.start.step / recipe.steps(dataset)
+    print(f"density {kept:.1%}: drawn after {drawn:.0%} of the training")
 figure, ax = plt.subplots()
 curves = pd.concat(rows, ignore_index=True)
-sns.lineplot(curves, x="step", y="distance", hue="density", style="density", palette="viridis", ax=ax)
-ax.axhline(0.1, color=plots.ARM_COLORS["dense"], linestyle=":", label="settled below this")
+look = {"hue": "density", "style": "density", "palette": "viridis"}
+sns.lineplot(curves, x="step", y="distance", ax=ax, **look)
+line = {"color": plots.arm_color("dense"), "linestyle": ":"}
+ax.axhline(0.1, **line, label="settled below this")
 ax.set(xlabel="training step", ylabel="share of the mask that moved", ylim=(0, None))
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 ax.legend(title="weights kept")
@@ -381,32 +389,36 @@ plt.show()
 #
 # **RigL** (Evci et al. 2020) never owns a dense network. It begins with a random mask and, every hundred steps, lets each
 # layer drop its smallest weights and grow as many new ones where the gradient is largest. The gradient of a *missing* weight
-# is well defined: it says how much the loss would fall if the weight came into being. The move, in full:
+# is well defined: it says how much the loss would fall if the weight came into being. The move, in full (`growth` is the size of
+# these gradients):
 
 # %%
-print(inspect.getsource(lthlab.drop_and_grow))
+print(inspect.getsource(lthlab.dynamic.drop_and_grow))
 
 # %% [markdown]
-# Where do its connections go? On pictures one can see it.
+# Where do its connections go? On pictures one can see it. `move_masks` says what is to be done at which steps, `train` does it
+# there, with the training paused, and the masks that it ended with are part of its history.
 
 # %%
 pictures = load_dataset("fashion-mini")
 lenet = build_model("lenet-300-100", pictures, seed=0)
 lenet_recipe = lthlab.recipe_for("lenet-300-100", pictures)
-lenet_full = lthlab.full_masks(lenet)
-kept = lthlab.erk_densities(lenet_full, 0.036)
-first = lthlab.prune(lthlab.random(lenet), lenet_full, {layer: 1 - d for layer, d in kept.items()})
-history, last = lthlab.train_dynamic(lenet, pictures, lenet_recipe, first, evaluate_every=0)
+first = lthlab.dynamic.erk_masks(lenet, 0.036)
+options = {"during": lthlab.dynamic.move_masks(pictures, lenet_recipe), "step": "fast"}
+history = lthlab.train(lenet, pictures, lenet_recipe, first, **options)
+last = history.masks
+
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.8))
-for ax, title, masks in zip(axes, ("at the start: chance", "at the end of RigL"), (first, last)):
+most = int(last["fc1.weight"].sum(0).max())
+drawn = {"at the start: chance": first, "at the end of RigL": last}
+for ax, (title, masks) in zip(axes, drawn.items()):
     plots.input_picture(masks["fc1.weight"], pictures, ax)
-    ax.collections[0].set_clim(0, int(last["fc1.weight"].sum(0).max()))  # the same colours in both
+    ax.collections[0].set_clim(0, most)  # the same colours in both
     ax.set_title(title)
 figure.tight_layout()
 plt.show()
-print(
-    f"{density(last):.1%} of the weights, all the time; {lthlab.overlap(first, last):.0%} of the first mask is still there"
-)
+print(f"{lthlab.density(last):.1%} of the weights, all the time")
+print(f"{lthlab.overlap(first, last):.0%} of the first mask is still there")
 
 # %% [markdown]
 # *Connections that each pixel keeps in the first layer; one seed.* The network never had more than its few weights, and
@@ -421,40 +433,39 @@ print(
 
 
 # %%
-def masks_with(full, sizes):
-    """Any masks with so many weights per layer: FLOPs depend on nothing else."""
-    return {name: (torch.arange(mask.numel()) < sizes[name]).view_as(mask) for name, mask in full.items()}
-
-
-def make_bill(name, dataset, level, seed=0):
-    """FLOPs of finding the mask and of the training after it, in dense trainings, for every method."""
-    model, recipe = build_model(name, dataset, seed), lthlab.recipe_for(name, dataset)
-    batch, full, steps = lthlab.draw_batch(dataset.train, 100, seed), lthlab.full_masks(model), recipe.steps(dataset)
+def make_bill(name, dataset, level):
+    """FLOPs of finding the mask and of training with it, in dense trainings."""
+    model, recipe = build_model(name, dataset, 0), lthlab.recipe_for(name, dataset)
+    masks, steps, levels = lthlab.full_masks(model), recipe.steps(dataset), []
 
     def training(masks):
-        return lthlab.training_flops(model, dataset, recipe, masks).nonzero
+        return lthlab.cost.training_flops(model, dataset, recipe, masks).nonzero
 
-    sizes = [kept for _, kept in zip(range(level + 1), lthlab.level_sizes(full, recipe))]
-    at = sum(sizes[level].values()) / sum(sizes[0].values())
-    levels = [training(masks_with(full, kept)) for kept in sizes]  # of IMP; the first is the dense training
-    by_erk = {layer: kept * full[layer].numel() for layer, kept in lthlab.erk_densities(full, at).items()}
-    erk, moves = training(masks_with(full, by_erk)), len(range(100, int(0.75 * steps), 100))
-    # At a move the gradients of *all* weights are needed: one dense product per layer, as many FLOPs as forward.
-    dense_gradient = lthlab.inference_flops(model, dataset).total * recipe.batch_size
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No mask of density")  # the very sparse ones settle at the end or never
-        bird = lthlab.early_bird(model, dataset, recipe, at, seed=seed, every=steps // 40)
+    for _ in range(level + 1):  # of IMP; only the number of weights in a layer counts
+        at = lthlab.density(masks)
+        levels.append(training(masks))
+        masks = lthlab.prune(lthlab.magnitude(model), masks, recipe.rates(masks))
+    erk = training(lthlab.dynamic.erk_masks(model, at))
+    # At a move the gradients of *all* weights are needed: one dense product per layer,
+    # as many FLOPs as forward.
+    product = lthlab.cost.inference_flops(model, dataset).total * recipe.batch_size
+    moves = len(lthlab.dynamic.move_masks(dataset, recipe))
+    with warnings.catch_warnings():  # the very sparse ones settle at the end or never
+        warnings.filterwarnings("ignore", "No mask of density")
+        options = {"every": steps // 40, "step": "fast"}
+        bird = lthlab.dynamic.early_bird(model, dataset, recipe, at, **options)
     drawn = bird.start.step / steps
     bill = {
         "dense": (0, levels[0]),
         "ticket": (sum(levels[:-1]), levels[-1]),
         "magnitude after training": (levels[0], levels[-1]),
         "Early-Bird": (drawn * levels[0], (1 - drawn) * training(bird.masks)),
-        "RigL": (moves * dense_gradient, erk),
+        "RigL": (moves * product, erk),
         "ERK": (0, erk),
     }
+    batch = lthlab.draw_batch(dataset.train, 100, seed=0)
     for method, (score, rounds) in methods.items():
-        with FlopCounterMode(display=False) as counter:  # torch's own: it sees the second derivatives of GraSP, too
+        with FlopCounterMode(display=False) as counter:  # sees second derivatives, too
             masks = prune_at_init(model, score, batch, at, rounds)
         bill[method] = counter.get_total_flops(), training(masks)
     bill = pd.DataFrame(bill, index=["finding", "training"]).T / levels[0]
@@ -471,26 +482,28 @@ bill.drop(columns="level").style.format("{:.4f}")
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(13, 5))
-for ax, (name, network, data) in zip(axes, (("mnist1d", NAME, dataset), ("fashion-mini", "lenet-300-100", pictures))):
+settings = ("mnist1d", NAME, dataset), ("fashion-mini", "lenet-300-100", pictures)
+for ax, (name, network, data) in zip(axes, settings):
     rows = reference[name]
     levels = sorted(rows.query("arm == 'ERK'")["level"].unique())
-    bills = pd.concat([make_bill(network, data, level) for level in levels]).rename_axis("arm").reset_index()
+    bills = pd.concat([make_bill(network, data, level) for level in levels])
+    bills = bills.rename_axis("arm").reset_index()
     bills.loc[bills["arm"] == "dense", "level"] = 0
     means = rows.groupby(["arm", "level"])["value"].mean().reset_index()
     points = bills.drop_duplicates(["arm", "level"]).merge(means, on=["arm", "level"])
     for arm, line in points.groupby("arm", sort=False):
-        ax.plot(line["total"], line["value"], marker="*" if arm == "dense" else "o", markersize=14 if arm == "dense" else 6,
-                color=plots.arm_color(arm), dashes=plots.ARM_DASHES.get(arm) or (1, 0), label=arm)  # fmt: skip
+        marker = (
+            {"marker": "*", "markersize": 14} if arm == "dense" else {"marker": "o"}
+        )
+        color, dashes = plots.look(arm)
+        look = {"color": color, "dashes": dashes or (1, 0), "label": arm}
+        ax.plot(line["total"], line["value"], **marker, **look)
     best = points.sort_values("total")
     best = best[best["value"] == best["value"].cummax()]
-    ax.step(best["total"], best["value"], where="post", color="black", linewidth=5, alpha=0.12, label="Pareto front")
-    ax.set(
-        xscale="log",
-        xlabel="all FLOPs, in dense trainings",
-        ylabel="validation accuracy",
-        title=name,
-        ylim=LIMITS[name],
-    )
+    look = {"color": "black", "linewidth": 5, "alpha": 0.12, "label": "Pareto front"}
+    ax.step(best["total"], best["value"], where="post", **look)
+    ax.set(xscale="log", xlabel="all FLOPs, in dense trainings", ylim=LIMITS[name])
+    ax.set(ylabel="validation accuracy", title=name)
     ax.yaxis.set_major_formatter(PercentFormatter(1))
 axes[1].legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 figure.tight_layout()
@@ -506,12 +519,13 @@ plt.show()
 # FLOPs are theory. Now in seconds, on your machine, one seed to level 12:
 
 # %%
-run_experiment(NAME, "mnist1d", arms=["ERK"], seeds=[0], levels=1, n_jobs=1, progress=False)  # warm up
+one = {"seeds": [0], "levels": LEVEL, "control_levels": [LEVEL], "evaluate_every": 0}
+one |= {"n_jobs": 1, "progress": False}
+run_experiment(NAME, "mnist1d", arms=["dense", "ERK"], **one)  # compiles, warms up
 seconds = {}
 for arm in bill.index:
     began = time.perf_counter()
-    run_experiment(NAME, "mnist1d", arms=[arm], seeds=[0], levels=LEVEL, control_levels=[LEVEL], evaluate_every=0,
-                   n_jobs=1, progress=False)  # fmt: skip
+    run_experiment(NAME, "mnist1d", arms=[arm], **one)
     seconds[arm] = time.perf_counter() - began
 measured = pd.DataFrame({"seconds": seconds})
 measured["in dense trainings"] = measured["seconds"] / measured.loc["dense", "seconds"]
@@ -547,29 +561,37 @@ for name, level in FINISH.items():
         for check in CHECKS if method != "ticket" else CHECKS[:2]:
             arm = check if method == "ticket" else f"{method}, {check}"
             gap = lthlab.paired(here, arm, method)
-            rows.append((name, method, check, gap.mean, gap.low, gap.high, gap.points()))
-checks = pd.DataFrame(rows, columns=["data", "method", "check", "mean", "low", "high", "effect"])
-checks.pivot(index=["data", "method"], columns="check", values="effect")[CHECKS].fillna("")
+            rows.append((name, method, check, gap.points()))
+checks = pd.DataFrame(rows, columns=["data", "method", "check", "effect"])
+checks = checks.pivot(index=["data", "method"], columns="check", values="effect")
+checks[CHECKS].fillna("")
 
 # %%
+
+
+def draw_check(ax, rows, method, check):
+    """What a check changes for one method, by density, with its 95 % interval."""
+    arm, points = check if method == "ticket" else f"{method}, {check}", []
+    for _, here in rows[rows["arm"].isin([arm, method])].groupby("level"):
+        if here["arm"].nunique() == 2:
+            gap = lthlab.paired(here, arm, method)
+            points.append((here["density"].iloc[0], gap.mean, gap.low, gap.high))
+    (kept, mean, low, high), (color, dashes) = zip(*points), plots.look(method)
+    ax.plot(kept, mean, marker="o", color=color, dashes=dashes or (1, 0), label=method)
+    ax.fill_between(kept, low, high, color=color, alpha=0.15)
+    plots.density_axis(ax, kept)
+
+
 figure, axes = plt.subplots(2, 2, figsize=(13, 8), sharex="col")
-for (top, bottom), name in zip(axes.T, FINISH):
-    rows = reference[name]
-    for ax, check in ((top, "shuffled"), (bottom, "reinitialised")):
+for row, check in enumerate(CHECKS[:2]):
+    for ax, (name, rows) in zip(axes[row], reference.items()):
         for method in ["ticket", *methods]:
-            arm, points = check if method == "ticket" else f"{method}, {check}", []
-            for _, here in rows[rows["arm"].isin([arm, method])].groupby("level"):
-                if here["arm"].nunique() == 2:
-                    gap = lthlab.paired(here, arm, method)
-                    points.append((here["density"].iloc[0], 100 * gap.mean, 100 * gap.low, 100 * gap.high))
-            kept, mean, low, high = zip(*points)
-            colour = plots.arm_color(method)
-            ax.plot(kept, mean, marker="o", color=colour, dashes=plots.ARM_DASHES.get(method) or (1, 0), label=method)
-            ax.fill_between(kept, low, high, color=colour, alpha=0.15)
-        ax.axhline(0, color=plots.ARM_COLORS["dense"], linewidth=1)
-        plots.density_axis(ax, kept)
-        ax.set(ylabel=f"{check} minus as found, points", xlabel="weights kept" if ax is bottom else "")
-    top.set_title(name)
+            draw_check(ax, rows, method, check)
+        ax.axhline(0, color=plots.arm_color("dense"), linewidth=1)
+        ax.yaxis.set_major_formatter(lambda gap, _: f"{100 * gap:g}")
+        ax.set(ylabel=f"{check} minus as found, points")
+        if not row:
+            ax.set(xlabel="", title=name)
 axes[0, 0].legend(fontsize=9)
 figure.tight_layout()
 plt.show()
@@ -589,23 +611,23 @@ plt.show()
 # %%
 rows = []
 for method, masks in masks_of.items():
-    for label, tested in (("as found", masks), ("shuffled", lthlab.shuffle_masks(masks, seed=0))):
+    both = {"as found": masks, "shuffled": lthlab.shuffle_masks(masks, seed=0)}
+    for label, tested in both.items():
         flow = lthlab.synflow(lthlab.apply_masks_(deepcopy(model), tested), batch)
         on_path = sum(int((score > 0).sum()) for score in flow.values())
         rows.append((method, label, on_path / lthlab.count_kept(tested)))
 paths = pd.DataFrame(rows, columns=["method", "mask", "kept weights on a path"])
-paths.pivot(index="method", columns="mask", values="kept weights on a path").loc[[*masks_of]].style.format("{:.0%}")
+paths = paths.pivot(index="method", columns="mask", values="kept weights on a path")
+paths.loc[[*masks_of]].style.format("{:.0%}")
 
 # %% [markdown]
 # *One seed, mnist1d at level 12.* Wrong: nearly all weights are on paths before and after. Second guess: the methods choose *neurons*, giving
 # some many links and others none. Then a shuffle that leaves every neuron its number of links should cost nothing. An arm is a
-# function of a few lines; here are two. (Finished trainings are kept in `folder` under the arm's name: if you change one of these functions, give its
-# arm a new name, or you will see the old result.)
+# function of the *past*, that is of what is known when a level begins, and says where the training starts: with which masks, and from which values.
+# It takes a few lines; here are two. (Finished trainings are kept in `folder` under the arm's name: if you change one of these functions, give its
+# arm a new name, or the run another `version="..."`, or you will see the old result.)
 
 # %%
-from dataclasses import replace
-
-import numpy as np
 
 
 def keep_inputs(mask, draw):
@@ -614,7 +636,7 @@ def keep_inputs(mask, draw):
 
 
 def keep_inputs_and_outputs(mask, draw):
-    """Swap the ends of two links, many times: everyone keeps its number of inputs and of outputs."""
+    """Swap the ends of two links, many times: nobody's number of links changes."""
     mask, (rows, columns) = mask.copy(), mask.nonzero()
     for i, j in draw.integers(len(rows), size=(10 * len(rows), 2)):
         if not mask[rows[i], columns[j]] and not mask[rows[j], columns[i]]:
@@ -624,22 +646,31 @@ def keep_inputs_and_outputs(mask, draw):
     return mask
 
 
-def after_snip(change):
-    """The arm SNIP with its masks changed."""
-
-    def arm(run, seed, level):
-        start, draw = ARMS["SNIP"](run, seed, level), np.random.default_rng(seed)
-        return replace(start, masks={n: torch.from_numpy(change(m.numpy(), draw)) for n, m in start.masks.items()})
-
-    arm.needs = "nothing"  # no ticket has to be trained for it
-    return arm
+def change_masks(start, change, seed):
+    """A start with every mask changed; the values stay."""
+    draw, masks = np.random.default_rng(seed), {}
+    for name, mask in start.masks.items():
+        masks[name] = torch.from_numpy(change(mask.numpy(), draw))
+    return replace(start, masks=masks)
 
 
-ARMS["SNIP, inputs kept"] = after_snip(keep_inputs)
-ARMS["SNIP, inputs and outputs kept"] = after_snip(keep_inputs_and_outputs)
+find_by_snip = before_training(lthlab.snip)  # the function of the arm SNIP
+
+
+@lthlab.arm("SNIP, inputs kept")
+def inputs_kept(past):
+    return change_masks(find_by_snip(past), keep_inputs, past.seed)
+
+
+@lthlab.arm("SNIP, inputs and outputs kept")
+def inputs_and_outputs_kept(past):
+    return change_masks(find_by_snip(past), keep_inputs_and_outputs, past.seed)
+
+
+# %%
 arms = ["SNIP", "SNIP, shuffled", "SNIP, inputs kept", "SNIP, inputs and outputs kept"]
-tested = run_experiment(NAME, "mnist1d", arms=arms, seeds=range(5), levels=LEVEL, control_levels=[LEVEL],
-                        evaluate_every=0, folder=folder)  # fmt: skip
+options = RACE | {"control_levels": [LEVEL], "folder": folder}
+tested = run_experiment(NAME, "mnist1d", arms=arms, seeds=range(5), **options)
 tested = at_the_end(tested)
 for arm in arms[1:]:
     print(f"{arm:30s} minus SNIP: {lthlab.paired(tested, arm, 'SNIP').points()}")
@@ -657,27 +688,21 @@ for arm in arms[1:]:
 overlaps = pd.read_csv(files("lthlab").joinpath("assets/reference/overlaps.csv"))
 figure, axes = plt.subplots(1, 2, figsize=(13, 4.6), sharey=True)
 for ax, (name, rows) in zip(axes, overlaps.groupby("dataset", sort=False)):
-    early = rows.query("arm == 'magnitude'").assign(arm="magnitude of the weights at this step")
-    total = early["step"].max()
-    ends = early[early["step"] > 0]
-    plots.lines(
-        ends.assign(share=ends["step"] / total),
-        x="share",
-        y="overlap",
-        ax=ax,
-        markers=True,
-        palette=[plots.ARM_COLORS["magnitude"]],
-    )
+    early = rows.query("arm == 'magnitude' and step > 0")
+    early = early.assign(arm="magnitude of the weights at this step")
+    early["share"] = early["step"] / early["step"].max()
+    look = {"markers": True, "palette": [plots.arm_color("magnitude")]}
+    plots.lines(early, x="share", y="overlap", ax=ax, **look)
     for arm in [*methods, "ERK"]:
         value = rows[rows["arm"] == arm]["overlap"].mean()
-        ax.axhline(
-            value, color=plots.arm_color(arm), dashes=plots.ARM_DASHES.get(arm) or (1, 0), linewidth=1.4, label=arm
-        )
-    ax.axhline(
-        rows["chance"].mean(), color="black", linewidth=1, linestyle=":", label="chance, the ticket's layer densities"
-    )
-    ax.set(xscale="log", xlabel="share of the training done", ylabel="share of the ticket already in the mask", ylim=(0, 1),
-           title=f"{name}, {rows['density'].iloc[0]:.1%} of the weights")  # fmt: skip
+        color, dashes = plots.look(arm)
+        look = {"color": color, "dashes": dashes or (1, 0), "linewidth": 1.4}
+        ax.axhline(value, **look, label=arm)
+    look = {"color": "black", "linewidth": 1, "linestyle": ":"}
+    ax.axhline(rows["chance"].mean(), **look, label="chance, ticket's layer densities")
+    ax.set(xscale="log", xlabel="share of the training done", ylim=(0, 1))
+    ax.set(ylabel="share of the ticket already in the mask")
+    ax.set(title=f"{name}, {rows['density'].iloc[0]:.1%} of the weights")
     ax.xaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
 axes[0].legend(fontsize=9)
@@ -693,14 +718,10 @@ plt.show()
 for name, rows in overlaps.groupby("dataset", sort=False):
     early = rows.query("arm == 'magnitude'")
     total = early["step"].max()
-    at = {
-        share: early[early["step"] == round(total * share)].set_index("seed")["overlap"] for share in (0, 0.05, 0.5, 1)
-    }
-    print(
-        name,
-        *(f"after {share:.0%}: {lthlab.interval(values).percent(0)}" for share, values in at.items()),
-        sep="\n    ",
-    )
+    print(name)
+    for share in (0, 0.05, 0.5, 1):
+        values = early[early["step"] == round(total * share)]["overlap"]
+        print(f"    after {share:.0%}: {lthlab.interval(values).percent(0)}")
 
 # %% [markdown]
 # Two surprises, if you look twice. The untrained network's *magnitudes* already hold a third of the ticket, several times what
@@ -711,37 +732,38 @@ for name, rows in overlaps.groupby("dataset", sort=False):
 #
 # ## 10. Your turn
 #
-# A score is a function of the untrained network and one batch. Change the line with the arrow; anything goes that gives one
+# A score is a function of the untrained network, one batch and a seed. Change the line with the arrow; anything goes that gives one
 # number per weight. Low numbers go first.
 
 
 # %%
-def my_score(model, batch):
-    weights = lthlab.prunable_weights(model)
-    return {name: w.abs() / w.abs().mean() for name, w in weights.items()}  # <- size, relative to the layer's mean
+def my_score(model, batch, *, seed=0):
+    scores = {}
+    for name, weight in lthlab.prunable_weights(model).items():
+        size = weight.detach().abs()
+        scores[name] = size / size.mean()  # <- size, relative to the layer's mean
+    return scores
 
 
 # %%
-ARMS["my score"] = lthlab.before_training(my_score)  # this line enters it into the race
-race = run_experiment(NAME, "mnist1d", arms=["my score"], seeds=range(3), levels=LEVEL, control_levels=[4, 8, LEVEL],
-                      evaluate_every=0)  # fmt: skip
-mine = at_the_end(race)
+# This line enters it into the race.
+lthlab.arm("my score", color="#5c2985")(before_training(my_score))
+mine = run_experiment(NAME, "mnist1d", arms=["my score"], seeds=range(3), **RACE)
+mine = at_the_end(mine)
 figure, ax = plt.subplots(figsize=(8.5, 5))
-shown = reference["mnist1d"]
-shown = shown[shown["arm"].isin(PANELS["before training"]) & shown["level"].isin([4, 8, LEVEL])]
+others, levels = PANELS["before training"], RACE["control_levels"]
+shown = reference["mnist1d"].query("arm in @others and level in @levels")
 plots.accuracy_by_density(shown, ax=ax)
 plots.accuracy_by_density(mine, ax=ax, linewidth=3)
 ax.set(title="mnist1d", ylim=(0.4, 0.85))
 plt.show()
 
-# %%
 together = pd.concat([mine, reference["mnist1d"].query("seed < 3")])
-for level in (4, 8, LEVEL):
+for level in levels:
     rows = together[together["level"] == level]
-    print(
-        f"{rows['density'].iloc[0]:6.1%}:",
-        *(f"minus {arm} {lthlab.paired(rows, 'my score', arm).points()};" for arm in ("ERK", "SNIP", "ticket")),
-    )
+    print(f"{rows['density'].iloc[0]:.1%} of the weights: my score")
+    for arm in ("ERK", "SNIP", "ticket"):
+        print(f"    minus {arm:6s} {lthlab.paired(rows, 'my score', arm).points()}")
 
 # %% [markdown]
 # *Your score is the thick line, three seeds; the others from the reference. Below: paired with the same three seeds. Three seeds make wide
@@ -751,7 +773,7 @@ for level in (4, 8, LEVEL):
 
 
 # %%
-def broken_score(model, batch):
+def broken_score(model, batch, *, seed=0):
     return {name: w.abs().sum(0) for name, w in lthlab.prunable_weights(model).items()}
 
 
@@ -767,11 +789,15 @@ except ValueError as error:
 # [README.md](README.md).
 
 # %%
-claims = pd.read_csv(files("lthlab").joinpath("assets/reference/claims.csv"), dtype={"notebook": str})
-claims = claims.query("notebook == '06'")
-effect = claims.apply(lambda row: f"{row['effect']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]", axis=1)
-shown = claims.assign(effect=effect)[["claim", "paper", "setting", "effect", "verdict"]]
-shown.style.hide(axis="index").set_properties(**{"text-align": "left", "white-space": "normal"})
+file = files("lthlab").joinpath("assets/reference/claims.csv")
+claims = pd.read_csv(file, dtype={"notebook": str}).query("notebook == '06'")
+claims["effect"] = [
+    f"{row.effect:+.1f} [{row.low:+.1f}, {row.high:+.1f}]"
+    for row in claims.itertuples()
+]
+shown = claims[["claim", "paper", "setting", "effect", "verdict"]].style
+left = {"text-align": "left", "white-space": "normal"}
+shown.hide(axis="index").set_properties(**left)
 
 # %% [markdown]
 # ## Take away

@@ -19,6 +19,7 @@
 # %%
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 
 import torch
 
@@ -39,7 +40,8 @@ plots.use_style()
 # %%
 dataset = load_dataset("fashion-mini")
 model = build_model("lenet-300-100", dataset, seed=0)
-history = train(model, dataset, recipe_for("lenet-300-100", dataset), until="4ep", evaluate_every=0)
+recipe = replace(recipe_for("lenet-300-100", dataset), duration="4ep")
+history = train(model, dataset, recipe, evaluate_every=0, step="fast")
 print(f"trained for 4 epochs: {history.value():.1%} of the validation pictures right")
 
 # %% [markdown]
@@ -70,17 +72,20 @@ explorer
 # Behind the knobs is a table, and you may ask it things that the knobs do not show:
 
 # %%
-for method, rows in explorer.table.query("scope == 'global'").groupby("method", sort=False):
+print("within two points of the dense network, not retrained:")
+table = explorer.table.query("scope == 'global'")
+for method, rows in table.groupby("method", sort=False):
     whole = rows.query("density == 1")["accuracy"].item()
     enough = rows[rows["accuracy"] > whole - 0.02]["density"].min()
-    print(f"{method:10s} stays within two points of the dense network down to {enough:.1%}, not retrained")
+    print(f"    {method:10s} down to {enough:.1%}")
 
-pruned = lthlab.apply_masks_(deepcopy(model), lthlab.prune(lthlab.magnitude(model), lthlab.full_masks(model), 0.8))
+masks = lthlab.prune(lthlab.magnitude(model), lthlab.full_masks(model), 0.8)
+pruned = lthlab.apply_masks_(deepcopy(model), masks)
 with torch.no_grad():
     before, after = (net(dataset.validation.x).argmax(1) for net in (model, pruned))
-right = before == dataset.validation.y
-names = [(dataset.classes[a], dataset.classes[b]) for a, b in zip(before[right], after[right])]
-flips = Counter(pair for pair in names if pair[0] != pair[1])
+right, names = before == dataset.validation.y, dataset.classes
+pairs = [(names[a], names[b]) for a, b in zip(before[right], after[right])]
+flips = Counter(pair for pair in pairs if pair[0] != pair[1])
 print("\nfirst mix-ups at 20 %, magnitude by layer:")
 for (was, became), count in flips.most_common(5):
     print(f"    {was} becomes {became}: {count}")

@@ -27,7 +27,9 @@ import tempfile
 import threading
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import joblib
@@ -39,24 +41,17 @@ import torch
 import torchvision
 from matplotlib.ticker import PercentFormatter
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import lthlab
-from lthlab import (
-    Recipe,
-    Speed,
-    build_model,
-    default_device,
-    find_ticket,
-    load_dataset,
-    plots,
-    recipe_for,
-    run_experiment,
-)
+from lthlab import build_model, find_ticket, load_dataset, plots, run_experiment, train
+from lthlab.recipes import Recipe, count_levels, count_steps, level_sizes, recipe_for
 
 torch.set_num_threads(1)
 plots.use_style()
 named = "LTHLAB_DEVICE" in os.environ
-os.environ.setdefault("LTHLAB_DEVICE", "cpu")  # up to section 3: processes share a processor better than one card
+# Up to section 3, because processes share a processor better than one card.
+os.environ.setdefault("LTHLAB_DEVICE", "cpu")
 aside = tempfile.TemporaryDirectory()  # for everything that this notebook writes
 scratch = Path(aside.name)
 
@@ -91,8 +86,9 @@ final.pivot_table(index="level", columns="arm", values="value").round(3)
 # or not at all; a run that starts again takes what is there and computes what is missing.
 
 # %%
-finished = sorted(path.relative_to(scratch) for path in (scratch / "here").rglob("*.safetensors"))
-print(len(finished), "files, such as", *finished[:3], sep="\n  ")
+finished = sorted((scratch / "here").rglob("*.safetensors"))
+finished = [path.relative_to(scratch) for path in finished]
+print(f"{len(finished)} files, such as", *finished[:3], sep="\n  ")
 
 # %% [markdown]
 # ## 2. A cluster
@@ -105,9 +101,9 @@ print(len(finished), "files, such as", *finished[:3], sep="\n  ")
 # %%
 from distributed import Client, LocalCluster
 
-cluster = LocalCluster(
-    n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=logging.CRITICAL
-)
+local = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
+local["silence_logs"] = logging.CRITICAL
+cluster = LocalCluster(n_workers=2, threads_per_worker=1, **local)
 client = Client(cluster)
 workers = client.run(os.getpid)
 print("scheduler in process", os.getpid(), "- workers in processes", *workers.values())
@@ -135,23 +131,25 @@ def kill_a_worker(folder, victim, done):
     """Wait for eight finished trainings, note them, kill the process."""
     while len(found := [*folder.rglob("seed-*.safetensors")]) < 8:
         time.sleep(0.02)
-    done.update({path: path.stat().st_ino for path in found})  # a file that is written again gets another number
+    for path in found:
+        done[path] = path.stat().st_ino  # a file that is written again gets another
     psutil.Process(victim).kill()
 
 
 folder, done = scratch / "killed", {}
 victim = next(iter(workers.values()))
-thread = threading.Thread(target=kill_a_worker, args=(folder, victim, done), daemon=True)
+to_kill = {"target": kill_a_worker, "args": (folder, victim, done)}
+thread = threading.Thread(**to_kill, daemon=True)
 thread.start()
 with joblib.parallel_config(backend="dask"):
     survived = run_experiment(**EXPERIMENT, folder=folder)
 thread.join()
 untouched = sum(path.stat().st_ino == number for path, number in done.items())
-print(f"process {victim} was killed when {len(done)} of {len(final)} trainings were finished")
-print(f"of those, {untouched} are still the same files; the table is the same: {survived.equals(here)}")
+finished = f"{len(done)} of {len(final)} trainings were finished"
+print(f"process {victim} was killed when {finished}")
+print(f"of those, {untouched} are still the same files")
+print("the table is the same:", survived.equals(here))
 print("workers now:", *client.run(os.getpid).values())
-
-# %%
 client.close()
 cluster.close()
 
@@ -198,37 +196,55 @@ cluster.close()
 #
 # | option | what it does | who gains |
 # |---|---|---|
-# | `Speed(channels_last=True)` | colours of a pixel side by side in memory | convolutions on tensor cores |
-# | `Speed(bfloat16=True)` | products in 16 bits; weights stay in 32 | large networks |
-# | `Speed(compile="default")` | `torch.compile` fuses small operations | nearly everything, after a wait |
-# | `Speed(compile="reduce-overhead")` | the same, replayed as a CUDA graph | tiny networks, whose launches cost more than their work |
+# | `channels_last=True` | colours of a pixel side by side in memory | convolutions on tensor cores |
+# | `bfloat16=True` | products in 16 bits; weights stay in 32 | large networks |
+# | `compile="default"` | `torch.compile` fuses small operations | nearly everything, after a wait |
+# | `compile="reduce-overhead"` | the same, replayed as a CUDA graph | tiny networks, whose launches cost more than their work |
 #
-# They go to `train`, `find_ticket` and `run_experiment` as `speed=...`. Masks and zeros stay exact under all of them. Measure two that do
-# not need a compiler, here and now, in turns:
+# They are options of a kind of step, `lthlab.fast.TorchOptions(bfloat16=True)` for example, and go to `train`, `find_ticket` and
+# `run_experiment` as `step=...`. Masks and zeros stay exact under all of them. Measure two that do not need a compiler, here and now, in turns:
 
 
 # %%
 def few(data, examples=10):
-    """The same training pictures, and so few others that measuring accuracy costs no time."""
-    return replace(data, validation=lthlab.Split(data.validation.x[:examples], data.validation.y[:examples]),
-                   test=lthlab.Split(data.test.x[:examples], data.test.y[:examples]))  # fmt: skip
+    """The same training data, and so few others that measuring costs no time."""
+    validation, test = (
+        lthlab.Split(split.x[:examples], split.y[:examples])
+        for split in (data.validation, data.test)
+    )
+    return replace(data, validation=validation, test=test)
+
+
+def compare(contenders, turns=4):
+    """Median seconds of each function in a dict; they take turns, one warms up."""
+    times = {name: [] for name in contenders}
+    for _ in range(1 + turns):
+        for name, run in contenders.items():
+            began = time.perf_counter()
+            run()
+            times[name].append(time.perf_counter() - began)
+    return {name: np.median(values[1:]) for name, values in times.items()}
 
 
 if not named:
     del os.environ["LTHLAB_DEVICE"]
-device = default_device()
-pictures = load_dataset("fashion-mini")
+pictures, signals = load_dataset("fashion-mini"), load_dataset("mnist1d")
+
+# %%
 steps = Recipe("sgd", 0.05, 0.9, batch_size=128, duration="4it")
-network = build_model("resnet-8", pictures)
-ways = {"plain": Speed(), "channels_last": Speed(channels_last=True), "bfloat16": Speed(bfloat16=True)}
-times = {name: [] for name in ways}
-for turn in range(5):
-    for name, speed in ways.items():
-        took = lthlab.train(network, few(pictures), steps, evaluate_every=0, speed=speed).seconds
-        if turn:  # the first one warms up
-            times[name].append(took)
-medians = {name: np.median(values) for name, values in times.items()}
-print(f"resnet-8, 28 x 28 pictures, batches of 128, on {device}:")
+ways = {"plain": {}, "channels_last": {"channels_last": True}}
+ways["bfloat16"] = {"bfloat16": True}
+
+
+def four_steps(options):
+    """Four steps, for each way with a network of its own: options may stay with it."""
+    network, data = build_model("resnet-8", pictures), few(pictures)
+    step = lthlab.fast.TorchOptions(**options)
+    return lambda: train(network, data, steps, evaluate_every=0, step=step)
+
+
+medians = compare({name: four_steps(options) for name, options in ways.items()})
+print(f"resnet-8, 28 x 28 pictures, batches of 128, on {pictures.device}:")
 for name, median in medians.items():
     print(f"  {name:14} {medians['plain'] / median:.2f} times as fast as plain")
 
@@ -245,18 +261,37 @@ for name, median in medians.items():
 # > **Predict.** A residual network with about two thousand weights: how many times as fast is it to train 2, 4 or 16 of them together? And an MLP
 # > with fully connected layers only?
 
-# %%
-signals = load_dataset("mnist1d")
-rows = []
-for name in ("resnet1d-4", "mlp-100-100-100"):
-    for networks in (2, 4, 8, 16):
-        gain = lthlab.stacking_gain(build_model(name, signals), signals, recipe_for(name, "mnist1d"), networks, steps=8)
-        rows.append((name, networks, gain))
-gains = pd.DataFrame(rows, columns=["network", "seeds in one step", "gain"])
 
+# %%
+quick = few(signals)
+
+
+def one_by_one(models, recipe):
+    for seed, model in enumerate(models):
+        options = {"seed": seed, "evaluate_every": 0, "step": "fast"}
+        train(model, quick, recipe, **options)
+
+
+def in_one_step(models, recipe):
+    options = {"seeds": range(len(models)), "evaluate_every": 0}
+    lthlab.fast.train_stacked(models, quick, recipe, **options)
+
+
+def gain(name, number):
+    """How many times as fast a number of networks trains in one step as one by one."""
+    recipe = replace(recipe_for(name, "mnist1d"), duration="10it", lr=0.01)
+    models = [build_model(name, signals, seed) for seed in range(number)]
+    ways = {"alone": one_by_one, "stacked": in_one_step}
+    took = compare({key: partial(way, models, recipe) for key, way in ways.items()})
+    return took["alone"] / took["stacked"]
+
+
+# %%
 fig, ax = plt.subplots()
-for (name, part), color, marker in zip(gains.groupby("network"), ["tab:gray", plots.ARM_COLORS["ticket"]], "so"):
-    ax.plot(part["seeds in one step"], part["gain"], marker=marker, color=color, label=name)
+numbers, blue = (2, 4, 8, 16), plots.arm_color("ticket")
+for name, look, color in ("resnet1d-4", "s-", blue), ("mlp-100-100-100", "o-", "0.5"):
+    gains = [gain(name, number) for number in numbers]
+    ax.plot(numbers, gains, look, color=color, label=name)
 ax.axhline(1, color="0.6", linestyle=":")
 ax.set(xlabel="seeds in one step", ylabel="times as fast as one by one", ylim=(0, None))
 ax.set_xscale("log", base=2)
@@ -265,65 +300,67 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *Measured here, one core or one card, medians of three turns; time of one training times the number of seeds, divided by the time of all in one step.
+# *Measured here, one core or one card, medians of four turns; time of the trainings one after the other, divided by the time of all in one step.
 # Above the dotted line stacking pays.*
 #
 # The residual network gains: it calls dozens of small operations per step. The MLP gains little or loses: `lthlab` already trains it
 # with a handful of calls written by hand (notebook 07), sparse ones on their kept weights alone, and stacking has to go the long
-# way through autograd. So measure before you choose, or let `run_experiment(..., stack="auto")` do that: it stacks eight seeds where that is at least a tenth faster.
+# way through autograd. So measure before you choose. `run_experiment` does not stack; for a script of your own there is
+# `lthlab.fast.train_stacked`, which takes a seed, and masks if you like, for each network:
 
 # %%
 short = replace(recipe_for("resnet1d-4", "mnist1d"), duration="1ep", lr=0.05)
-setting = {"arms": ["dense", "ticket"], "seeds": range(4), "levels": 1, "n_jobs": 1, "progress": False}
-took, tables = {}, {}
-for stack in (1, 4):
-    began = time.perf_counter()
-    tables[stack] = run_experiment("resnet1d-4", signals, short, stack=stack, **setting)
-    took[stack] = time.perf_counter() - began
-key = ["arm", "seed", "level"]
-one, four = (tables[stack].query("split == 'test'").set_index(key)["value"] for stack in (1, 4))
-apart = 100 * (one - four).abs()
-print(f"four seeds in one step: {took[1] / took[4]:.2f} times as fast, reading and measuring included")
-print(
-    f"test accuracies of {len(apart)} trainings: {(apart == 0).sum()} the same, the others apart by at most {apart.max():.1f} points"
+alone, stacked = (
+    [build_model("resnet1d-4", signals, seed) for seed in range(8)] for _ in range(2)
 )
+one = [train(model, signals, short, seed=seed) for seed, model in enumerate(alone)]
+eight = lthlab.fast.train_stacked(stacked, signals, short, seeds=range(8))
+took, took_stacked = (sum(h.seconds for h in found) for found in (one, eight))
+print(f"eight seeds in one step: {took / took_stacked:.2f} times as fast")
+apart = [100 * abs(a.value() - b.value()) for a, b in zip(one, eight)]
+print(f"validation accuracies of {len(apart)} trainings: {apart.count(0)} the same,")
+print(f"the others apart by at most {max(apart):.1f} points")
 
 # %% [markdown]
 # The differences are rounding: sums are taken in another order, and a difference in the seventh digit can grow from step to step, the
 # faster the higher the learning rate (0.05 here, an eighth of the usual). Both are equally right, but they are not the
-# same bits. That is why stacking is part of what names a run's folder.
+# same bits. That is why the *kind of step* is part of what names a run's folder: the compiled step of notebook 07 and the options of
+# section 4 round in their own ways, too.
 
 # %% [markdown]
 # ## 6. What will it cost?
 #
 # Before you move to a larger machine, estimate. The cost of an experiment is a product: **FLOPs of one step x steps x levels x
-# arms x seeds**. Only the first factor needs a computer, and `lthlab.training_flops` counts it without training anything. Time is
+# arms x seeds**. Only the first factor needs a computer, and `lthlab.cost.training_flops` counts it without training anything. Time is
 # FLOPs divided by what your machine achieves. Is that one number? Measure a few networks:
 
 # %%
-rows = []
-for name, data in (("mlp-100-100-100", signals), ("resnet1d-8", signals), ("lenet-300-100", pictures),
-                   ("resnet-8", pictures), ("resnet-20", pictures), ("conv-2", pictures)):  # fmt: skip
-    model = build_model(name, data)
-    recipe = Recipe("sgd", 0.01, batch_size=60, duration="4it")
-    seconds = min(lthlab.train(model, few(data), recipe, evaluate_every=0).seconds for _ in range(3)) / 4
-    flops = lthlab.training_flops(model, data, recipe).total / 4
-    rows.append((name, lthlab.parameters(model).total, flops, seconds, flops / seconds))
-measured = pd.DataFrame(rows, columns=["network", "parameters", "FLOPs per step", "seconds per step", "FLOP/s"])
-measured.style.format(
-    {"parameters": "{:,}", "FLOPs per step": "{:.1e}", "seconds per step": "{:.1e}", "FLOP/s": "{:.1e}"}
-)
+of_signals = [(name, signals) for name in ("mlp-100-100-100", "resnet1d-8")]
+names = ("lenet-300-100", "resnet-8", "resnet-20", "conv-2")
+recipe, rows = Recipe("sgd", 0.01, batch_size=60, duration="4it"), []
+for name, data in (*of_signals, *((name, pictures) for name in names)):
+    model, options = build_model(name, data), {"evaluate_every": 0, "step": "fast"}
+    took = [train(model, few(data), recipe, **options).seconds for _ in range(3)]
+    seconds = min(took) / 4
+    flops = lthlab.cost.training_flops(model, data, recipe).total / 4
+    count = lthlab.cost.parameters(model).total
+    rows.append((name, f"{count:,}", flops, seconds, flops / seconds))
+columns = ["network", "parameters", "FLOPs per step", "seconds per step", "FLOP/s"]
+measured = pd.DataFrame(rows, columns=columns)
+measured.style.format(dict.fromkeys(columns[2:], "{:.1e}"))
 
 # %%
 fig, ax = plt.subplots()
-ax.plot("FLOPs per step", "seconds per step", "o", data=measured, color=plots.ARM_COLORS["dense"])
+flops, seconds = measured["FLOPs per step"], measured["seconds per step"]
+ax.plot(flops, seconds, "o", color=plots.arm_color("dense"))
 best = measured["FLOP/s"].max()
-line = np.array([measured["FLOPs per step"].min(), measured["FLOPs per step"].max()])
+line = np.array([flops.min(), flops.max()])
 ax.plot(line, line / best, ":", color="0.5", label="the highest rate measured")
-for row in measured.itertuples():
-    place = (-42, 6) if row.network == "resnet-20" else (6, -12)
-    ax.annotate(row.network, (row[3], row[4]), textcoords="offset points", xytext=place, fontsize=9)
-ax.set(xscale="log", yscale="log", xlabel="FLOPs per training step (batch of 60)", ylabel="seconds per step")
+for name, *place in zip(measured["network"], flops, seconds):
+    beside = {"xytext": (-42, 6) if name == "resnet-20" else (6, -12), "fontsize": 9}
+    ax.annotate(name, place, textcoords="offset points", **beside)
+ax.set(xscale="log", xlabel="FLOPs per training step (batch of 60)")
+ax.set(yscale="log", ylabel="seconds per step")
 ax.legend()
 plt.show()
 
@@ -340,7 +377,7 @@ plt.show()
 
 # %%
 def language_model(parameters, tokens):
-    """FLOPs of training a transformer: 6 for each parameter (without embeddings) and token (Kaplan et al. 2020)."""
+    """FLOPs of a transformer: 6 per parameter and token (Kaplan et al. 2020)."""
     return 6 * parameters * tokens
 
 
@@ -350,9 +387,7 @@ def prunings(density, rate=0.2):
 
 
 def step_flops(model, shape, batch):
-    """FLOPs of one training step, counted on PyTorch's `meta` device: shapes without numbers, so nothing is computed."""
-    from torch.utils.flop_counter import FlopCounterMode
-
+    """FLOPs of one step, counted on the device `meta`, where nothing is computed."""
     model = model.to("meta")
     with FlopCounterMode(display=False) as counter:
         model(torch.empty(batch, *shape, device="meta")).sum().backward()
@@ -367,29 +402,39 @@ class Shape:  # what build_model needs to know of a data set
 
 
 mnist, cifar = Shape(1, 28, 28), Shape(3, 32, 32)
-rows = []
-for name, data in (("lenet-300-100", mnist), ("conv-2", cifar), ("conv-6", cifar), ("resnet-20", cifar)):
-    recipe, model = recipe_for(name, "cifar10"), build_model(name, data)
-    levels = lthlab.count_levels(lthlab.full_masks(model), recipe, density=0.02)
-    one_step = step_flops(model, data.input_shape, recipe.batch_size)
-    rows.append((f"{name}, IMP to 2 %, 5 seeds", one_step * lthlab.count_steps(recipe.duration, 1), 1 + levels, 5))
-resnet50 = step_flops(torchvision.models.resnet50(), (3, 224, 224), 1) * 1_281_167 * 90  # ImageNet, 90 epochs
-rows.append(("ResNet-50 on ImageNet, IMP to 30 %, 3 seeds", resnet50, 1 + prunings(0.3), 3))
-bert = language_model(85e6, 1e6 * 256 * (0.9 * 128 + 0.1 * 512))  # 256 sequences a step, mostly of 128 tokens
-rows.append(("BERT base, pre-training, IMP to 30 %", bert, 1 + prunings(0.3), 1))
-rows.append(("GPT-3, one training", language_model(175e9, 300e9), 1, 1))
-rows.append(("GPT-3, IMP to 10 %", language_model(175e9, 300e9), 1 + prunings(0.1), 1))
-bill = pd.DataFrame(rows, columns=["experiment", "FLOPs of one training", "trainings per seed", "seeds"])
-bill["FLOPs"] = bill["FLOPs of one training"] * bill["trainings per seed"] * bill["seeds"]
 
-GPU = 0.4 * 989e12  # FLOP/s: 40 % of an H100's 989 TFLOP/s in bfloat16 (dense, data sheet): a well-tuned large model
-DAY = 86_400
+# %%
+rows = []
+names = ("lenet-300-100", "conv-2", "conv-6", "resnet-20")
+for name, data in zip(names, (mnist, cifar, cifar, cifar)):
+    recipe, model = recipe_for(name, "cifar10"), build_model(name, data)
+    levels = count_levels(lthlab.full_masks(model), recipe, density=0.02)
+    flops = step_flops(model, data.input_shape, recipe.batch_size)
+    flops *= count_steps(recipe.duration, 1)
+    rows.append((f"{name}, IMP to 2 %, 5 seeds", flops, 1 + levels, 5))
+resnet50 = step_flops(torchvision.models.resnet50(), (3, 224, 224), 1)
+resnet50 *= 1_281_167 * 90  # pictures of ImageNet, epochs
+bert = language_model(85e6, 1e6 * 256 * (0.9 * 128 + 0.1 * 512))  # most sequences: 128
+gpt3 = language_model(175e9, 300e9)
+rows += [
+    ("ResNet-50 on ImageNet, IMP to 30 %, 3 seeds", resnet50, 1 + prunings(0.3), 3),
+    ("BERT base, pre-training, IMP to 30 %", bert, 1 + prunings(0.3), 1),
+    ("GPT-3, one training", gpt3, 1, 1),
+    ("GPT-3, IMP to 10 %", gpt3, 1 + prunings(0.1), 1),
+]
+columns = ["experiment", "FLOPs of one training", "trainings per seed", "seeds"]
+bill = pd.DataFrame(rows, columns=columns)
+bill["FLOPs"] = bill[columns[1]] * bill[columns[2]] * bill[columns[3]]
+
+# An H100 has 989 TFLOP/s in bfloat16 (dense, data sheet); a well-tuned large model
+# reaches 40 % of that.
+GPU, DAY = 0.4 * 989e12, 86_400
 bill["this machine (days)"] = bill["FLOPs"] / best / DAY
-bill["one such GPU (days)"] = bill["FLOPs"] / GPU / DAY
-power = lthlab.Assumptions(watts=700, overhead=1.1)
-bill["tonnes CO2e on GPUs"] = [power.co2e_grams(days * DAY) / 1e6 for days in bill["one such GPU (days)"]]
-numbers = bill.select_dtypes("number").columns.drop(["trainings per seed", "seeds"])
-bill.style.format({column: "{:.2g}" for column in numbers}).hide(axis="index")
+bill["one such GPU (days)"] = days = bill["FLOPs"] / GPU / DAY
+power = lthlab.cost.Assumptions(watts=700, overhead=1.1)
+bill["tonnes CO2e on GPUs"] = power.co2e_grams(days * DAY) / 1e6
+numbers = bill.columns.drop(["experiment", "trainings per seed", "seeds"])
+bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 
 # %% [markdown]
 # *Lengths: `recipe_for` (Frankle & Carbin 2019), 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences of
@@ -407,27 +452,29 @@ bill.style.format({column: "{:.2g}" for column in numbers}).hide(axis="index")
 # close to that. Measure a search here:
 
 # %%
-recipe = Recipe("adam", 1.2e-3, duration="60it")
-find_ticket(
-    build_model("lenet-300-100", pictures), few(pictures), replace(recipe, duration="1it"), levels=4
-)  # compiles
-search = find_ticket(build_model("lenet-300-100", pictures), few(pictures), recipe, levels=24)
+lenet, recipe = build_model("lenet-300-100", pictures), Recipe("adam", 1.2e-3)
+once, sixty = replace(recipe, duration="1it"), replace(recipe, duration="60it")
+find_ticket(lenet, few(pictures), once, levels=4)  # compiles
+search = find_ticket(lenet, few(pictures), sixty, levels=24)
 seconds = np.array([level.history.seconds for level in search.levels])
-levels = np.arange(25)
-fig, ax = plt.subplots()
-ax.plot(levels, levels + 1, color=plots.ARM_COLORS["dense"], label="each level costs a dense training (masks)")
-ax.plot(
-    levels, np.cumsum(seconds) / seconds[:3].mean(), ".-", color=plots.ARM_COLORS["magnitude"], label="measured: LeNet"
+cost, levels = np.cumsum(seconds) / seconds[:3].mean(), np.arange(25)
+in_proportion = np.cumsum(0.8**levels)
+dense, green, ticket = (
+    plots.arm_color(arm) for arm in ("dense", "magnitude", "ticket")
 )
-ax.plot(levels, np.cumsum(0.8**levels), "--", color=plots.ARM_COLORS["ticket"], label="each level costs its density")
+fig, ax = plt.subplots()
+ax.plot(
+    levels, levels + 1, color=dense, label="each level costs a dense training (masks)"
+)
+ax.plot(levels, cost, ".-", color=green, label="measured: LeNet")
+ax.plot(levels, in_proportion, "--", color=ticket, label="each level costs its density")
 ax.axhline(1 / (1 - 0.8), color="0.6", linestyle=":")
-ax.set(xlabel="times pruned by 20 %", ylabel="cost of the search in dense trainings", ylim=(0, None))
+ax.set(xlabel="times pruned by 20 %", ylabel="cost of the search in dense trainings")
+ax.set(ylim=(0, None))
 ax.legend()
 plt.show()
-measured_cost = seconds.sum() / seconds[:3].mean()
-print(
-    f"25 trainings cost {measured_cost:.1f} dense ones here, {np.sum(0.8**levels):.1f} in proportion to density (never above {1 / 0.2:.0f})"
-)
+print(f"25 trainings cost {cost[-1]:.1f} dense ones here,")
+print(f"{in_proportion[-1]:.1f} in proportion to density (never above {1 / 0.2:.0f})")
 
 # %% [markdown]
 # *Measured on this machine, 60 steps per level, one search; the mean of the first three levels counts as one dense training. On a graphics
@@ -440,22 +487,21 @@ print(
 # Fashion-MNIST in place of MNIST (`python benchmarks/reference.py fashion-mnist` makes it again).
 
 # %%
-full = pd.read_csv(files("lthlab") / "assets/reference/fashion-mnist.csv")
-story = pd.read_json(files("lthlab") / "assets/reference/fashion-mnist.json", typ="series")
+folder = files("lthlab") / "assets/reference"
+full = pd.read_csv(folder / "fashion-mnist.csv")
+story = pd.read_json(folder / "fashion-mnist.json", typ="series")
 steps, size = story["recipe"]["steps"], story["recipe"]["batch_size"]
 ends = full.query("split == 'test' and metric == 'accuracy'")
-print(f"{len(ends)} trainings of {steps:,} steps, batches of {size}, {len(story['seeds'])} seeds: {story['dataset']}")
+print(f"{len(ends)} trainings of {steps:,} steps, batches of {size}")
+print(f"{len(story['seeds'])} seeds: {story['dataset']}")
 
-sparse = pd.concat(
-    [
-        ends.query("arm != 'dense'"),
-        *(ends.query("arm == 'dense'").assign(arm=arm) for arm in ("ticket", "reinitialised")),
-    ]
-)
+whole = ends.query("arm == 'dense'")  # where both lines begin
+begins = [whole.assign(arm=arm) for arm in ("ticket", "reinitialised")]
+sparse = pd.concat([ends.query("arm != 'dense'"), *begins])
 ax = plots.accuracy_by_density(sparse.sort_values("density", ascending=False))
-dense = lthlab.interval(ends.query("arm == 'dense'")["value"])
-ax.axhspan(dense.low, dense.high, color=plots.ARM_COLORS["dense"], alpha=0.2, linewidth=0)
-ax.axhline(dense.mean, color=plots.ARM_COLORS["dense"], linestyle="--", linewidth=1, label="dense")
+dense, color = lthlab.interval(whole["value"]), plots.arm_color("dense")
+ax.axhspan(dense.low, dense.high, color=color, alpha=0.2, linewidth=0)
+ax.axhline(dense.mean, color=color, linestyle="--", linewidth=1, label="dense")
 ax.set(ylabel="test accuracy")
 ax.legend()
 plt.show()
@@ -464,10 +510,10 @@ plt.show()
 for level in sorted(ends.query("arm == 'reinitialised'")["level"].unique()):
     rows = ends[(ends["level"] == level) | (ends["arm"] == "dense")]
     kept = rows.query("arm == 'ticket'")["density"].mean()
-    print(
-        f"{kept:6.1%} of the weights: ticket minus dense {lthlab.paired(rows, 'ticket', 'dense').points()},   "
-        f"minus reinitialised {lthlab.paired(rows, 'ticket', 'reinitialised').points()}"
-    )
+    print(f"{kept:.1%} of the weights: ticket")
+    for other in ("dense", "reinitialised"):
+        gap = lthlab.paired(rows, "ticket", other)
+        print(f"    minus {other:13s} {gap.points()}")
 
 # %% [markdown]
 # *Test accuracy at the end of training in points, paired over seeds, 95 % intervals; grey: the dense network. Network, data order and
@@ -479,9 +525,9 @@ for level in sorted(ends.query("arm == 'reinitialised'")["level"].unique()):
 # length, so this does not say which of them does it. It does say that "matching at 3.6 %" belongs to a setting, not to a network.
 
 # %%
-race = full.query("split == 'validation' and metric == 'accuracy' and level in [0, 12] and step <= 20000").copy()
-race["steps"] = race["step"]
-ax = plots.lines(race, x="steps")
+race = full.query("split == 'validation' and metric == 'accuracy'")
+race = race.query("level in [0, 12] and step <= 20000")
+ax = plots.lines(race.rename(columns={"step": "steps"}), x="steps")
 ax.set(xlabel="training steps", ylabel="validation accuracy", ylim=(0.8, 0.92))
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 plt.show()
@@ -503,18 +549,10 @@ plt.show()
 
 # %%
 names = ["conv-2", "conv-4", "conv-6", "resnet-20", "resnet-20 low", "resnet-20 warmup"]
-columns = [
-    "optimizer",
-    "lr",
-    "momentum",
-    "weight_decay",
-    "batch_size",
-    "duration",
-    "warmup",
-    "augmentation",
-    "fractions",
-]
-pd.DataFrame([asdict(recipe_for(name, "cifar10")) for name in names], index=names)[columns]
+columns = ["optimizer", "lr", "momentum", "weight_decay", "batch_size", "duration"]
+columns += ["warmup", "augmentation", "fractions"]
+recipes = [asdict(recipe_for(name, "cifar10")) for name in names]
+pd.DataFrame(recipes, index=names)[columns]
 
 # %% [markdown]
 # *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I. Their resnet-20 is called Resnet-18. `warmup` counts steps.*
@@ -528,16 +566,18 @@ fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8))
 dashes = {"resnet-20": "-", "resnet-20 low": "--", "resnet-20 warmup": ":"}
 for name, dash in dashes.items():
     recipe = recipe_for(name, "cifar10")
-    total = lthlab.count_steps(recipe.duration, 1)
-    left.plot([recipe.lr_at(step, total) for step in range(total)], dash, color=plots.ARM_COLORS["dense"], label=name)
+    total = count_steps(recipe.duration, 1)
+    rates = [recipe.lr_at(step, total) for step in range(total)]
+    left.plot(rates, dash, color=plots.arm_color("dense"), label=name)
 left.set(xlabel="training step", ylabel="learning rate", yscale="log", ylim=(1e-5, 1))
 left.legend()
 for name, marker in zip(("conv-2", "conv-4", "conv-6"), "os^"):
     masks = lthlab.full_masks(build_model(name, cifar))
-    sizes = [kept for _, kept in zip(range(21), lthlab.level_sizes(masks, recipe_for(name, "cifar10")))]
+    sizes = pd.DataFrame(islice(level_sizes(masks, recipe_for(name, "cifar10")), 21))
     for kind, dash in (("conv", "-"), ("fc", ":")):
-        kept = [sum(n for layer, n in level.items() if layer.startswith(kind)) for level in sizes]
-        right.plot([n / kept[0] for n in kept], dash, marker=marker, markevery=5, color="0.3", label=f"{name}, {kind}")
+        kept = sizes.filter(regex=f"^{kind}").sum(axis=1)
+        look = {"marker": marker, "markevery": 5, "color": "0.3"}
+        right.plot(kept / kept[0], dash, **look, label=f"{name}, {kind}")
 right.set(xlabel="times pruned", ylabel="weights kept", yscale="log")
 right.yaxis.set_major_formatter(PercentFormatter(1))
 right.legend()
@@ -555,9 +595,11 @@ from lthlab.batches import draw_moves, shift_and_flip
 boot = pictures.train.x[pictures.train.y == 9][:1].expand(8, -1, -1, -1)
 moves = draw_moves(pictures, seed=0, epoch=0)[:8]
 fig, axes = plt.subplots(1, 8, figsize=(11, 1.9))
-for ax, picture, (down, right, mirrored) in zip(axes, pictures.pictures(shift_and_flip(boot, moves)), moves.tolist()):
+moved = pictures.pictures(shift_and_flip(boot, moves))
+for ax, picture, (down, right, mirrored) in zip(axes, moved, moves.tolist()):
     ax.imshow(picture[0], cmap="gray_r")
-    ax.set_title(f"down {down}, right {right}" + (",\nmirrored" if mirrored else "\n"), fontsize=8)
+    title = f"down {down}, right {right}" + (",\nmirrored" if mirrored else "\n")
+    ax.set_title(title, fontsize=8)
     ax.set_axis_off()
 plt.show()
 
@@ -571,19 +613,24 @@ plt.show()
 cifar_folder = scratch / "data" / "cifar-10-batches-bin"
 cifar_folder.mkdir(parents=True)
 raw = (pictures.pictures(pictures.train.x) * 255).round().byte().numpy()
-framed = np.pad(raw, ((0, 0), (0, 0), (2, 2), (2, 2))) * np.array([1.0, 0.8, 0.5])[:, None, None]
-records = np.concatenate([pictures.train.y[:, None].cpu().numpy(), framed.reshape(len(raw), -1)], axis=1).astype(
-    np.uint8
-)
-for number, part in enumerate(np.array_split(records, 6)):
-    part.tofile(cifar_folder / (f"data_batch_{number + 1}.bin" if number < 5 else "test_batch.bin"))
+framed = np.pad(raw, ((0, 0), (0, 0), (2, 2), (2, 2)))
+printed = framed * np.array([1.0, 0.8, 0.5])[:, None, None]  # red, green, blue
+labels = pictures.train.y[:, None].cpu().numpy()
+records = np.concatenate([labels, printed.reshape(len(raw), -1)], axis=1)
+files_of_cifar = [f"data_batch_{number}.bin" for number in range(1, 6)]
+parts = np.array_split(records.astype(np.uint8), 6)
+for name, part in zip([*files_of_cifar, "test_batch.bin"], parts):
+    part.tofile(cifar_folder / name)
 standin = load_dataset("cifar10", root=scratch / "data")
 print(standin)
 
-recipe = replace(recipe_for("resnet-20", "cifar10"), duration="3it", milestones=(1, 2), batch_size=32)
-setting = {"levels": 2, "seeds": [0], "evaluate_every": 0, "n_jobs": 1, "progress": False}
-table = run_experiment("resnet-20", few(standin, 100), recipe, **setting)
-print(len(table.query("split == 'test'")), "trainings of 3 steps; densities", *table["density"].round(3).unique())
+short = {"duration": "3it", "milestones": (1, 2), "batch_size": 32}
+recipe = replace(recipe_for("resnet-20", "cifar10"), **short)
+setting = {"levels": 2, "seeds": [0], "evaluate_every": 0, "progress": False}
+table = run_experiment("resnet-20", few(standin, 100), recipe, n_jobs=1, **setting)
+densities = table["density"].round(3).unique()
+print(len(table.query("split == 'test'")), "trainings of 3 steps")
+print("densities", *densities)
 
 # %% [markdown]
 # ## 9. Your own model
@@ -599,7 +646,8 @@ class Transformer(nn.Module):
         self.pieces = pieces
         self.embed = nn.Linear(40 // pieces, width)
         self.place = nn.Embedding(pieces, width)
-        self.layer = nn.TransformerEncoderLayer(width, nhead=4, dim_feedforward=64, dropout=0.0, batch_first=True)
+        options = {"dim_feedforward": 64, "dropout": 0.0, "batch_first": True}
+        self.layer = nn.TransformerEncoderLayer(width, nhead=4, **options)
         self.out = nn.Linear(width, classes)
 
     def forward(self, x):
@@ -626,22 +674,23 @@ def build(dataset, seed):
     return Transformer()
 
 
-recipe = Recipe("adamw", 0.01, weight_decay=0.01, batch_size=100, duration="8ep", schedule="cosine", warmup=40,
-                fractions={"all": 0.3}, scope="global")  # fmt: skip
+schedule = {"duration": "8ep", "schedule": "cosine", "warmup": 40}
+pruning = {"fractions": {"all": 0.3}, "scope": "global"}
+recipe = Recipe("adamw", 0.01, weight_decay=0.01, batch_size=100, **schedule, **pruning)
+setting = {"arms": ["dense", "ticket", "reinitialised"], "seeds": range(3)}
+setting |= {"levels": 4, "control_levels": [4], "progress": False}
 began = time.perf_counter()
-attention = run_experiment(build, signals, recipe, arms=["dense", "ticket", "reinitialised"], seeds=range(3), levels=4,
-                           control_levels=[4], evaluate_every="1ep", progress=False)  # fmt: skip
+attention = run_experiment(build, signals, recipe, **setting)
 print(f"{time.perf_counter() - began:.0f} s")
 
-race = attention.query("level in [0, 4]").assign(epoch=lambda rows: rows["step"] / 80)
+race = attention.query("level in [0, 4]")
 ax = plots.race(race)
 plt.show()
 last = race.query("split == 'test'")
 kept = last.query("level == 4")["density"].mean()
+print(f"at {kept:.0%} of the weights, in points of test accuracy: ticket")
 for arm in ("dense", "reinitialised"):
-    print(
-        f"at {kept:.0%} of the weights: ticket minus {arm} {lthlab.paired(last, 'ticket', arm).points()} (points of test accuracy)"
-    )
+    print(f"    minus {arm:13s} {lthlab.paired(last, 'ticket', arm).points()}")
 
 # %% [markdown]
 # *Validation accuracy, mean and 95 % interval over three seeds; ticket and reinitialised have the same masks. Eight epochs each: none of the
@@ -652,29 +701,28 @@ for arm in ("dense", "reinitialised"):
 # `torchvision` data set or from your files (bytes are pixels; with `tokens=True` whole numbers are tokens for an `nn.Embedding`).
 
 # %%
-standard = torchvision.datasets.FakeData(
-    400, (3, 32, 32), num_classes=10, transform=torchvision.transforms.PILToTensor()
-)
-x, y = (np.stack([np.asarray(example[part]) for example in standard]) for part in (0, 1))
-own = lthlab.make_dataset("noise", x[:300], y[:300], x[300:], y[300:], classes="abcdefghij", held_out=50)
+as_tensor = torchvision.transforms.PILToTensor()
+fake = torchvision.datasets.FakeData(400, (3, 32, 32), 10, transform=as_tensor)
+x, y = (np.stack([np.asarray(example[part]) for example in fake]) for part in (0, 1))
+letters = "abcdefghij"
+own = lthlab.make_dataset("noise", x[:300], y[:300], x[300:], y[300:], letters, 50)
 
 
 def shufflenet(dataset, seed):
     return torchvision.models.shufflenet_v2_x0_5(num_classes=10)
 
 
-tiny_recipe = Recipe("sgd", 0.01, 0.9, batch_size=50, duration="2it", fractions={"all": 0.2}, scope="global")
-table = run_experiment(shufflenet, own, tiny_recipe, levels=2, seeds=range(2), evaluate_every=0, progress=False)
+pruning = {"fractions": {"all": 0.2}, "scope": "global"}
+tiny_recipe = Recipe("sgd", 0.01, 0.9, batch_size=50, duration="2it", **pruning)
+setting = {"levels": 2, "seeds": range(2), "evaluate_every": 0, "progress": False}
+table = run_experiment(shufflenet, own, tiny_recipe, **setting)
 print(own)
-print(
-    (table["split"] == "test").sum(),
-    "trainings of ShuffleNet; densities",
-    *sorted(table["density"].round(3).unique(), reverse=True),
-)
+print((table["split"] == "test").sum(), "trainings of ShuffleNet")
+print("densities", *sorted(table["density"].round(3).unique(), reverse=True))
 
 # %% [markdown]
-# What stands in the way says so. (The second error is one of `initialize_` and `reinitialize`, which draw new values layer by layer; `run_experiment` takes
-# this network, because it calls your function again with another seed.)
+# What stands in the way says so: a network with nothing to prune; a recipe that prunes the output layer at half the rate, and a network
+# whose output layer goes by another name; a control that needs new initial values, and a function that always gives the same; two answers to one question.
 
 
 # %%
@@ -682,9 +730,22 @@ class Recurrent(nn.LSTM):
     """Nothing but a recurrent layer."""
 
 
-for attempt in (lambda: lthlab.full_masks(Recurrent(4, 3)),
-                lambda: lthlab.initialize_(torchvision.models.vit_b_16(image_size=32), seed=0),
-                lambda: find_ticket(build_model("lenet-300-100", pictures), pictures, recipe, levels=1, density=0.1)):  # fmt: skip
+def always_the_same(dataset, seed):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(40, 10))
+
+
+by_layer = Recipe(batch_size=50, duration="2it")
+once = replace(by_layer, **pruning)
+lenet = build_model("lenet-300-100", pictures)
+single = build_model(always_the_same, signals)
+setting = {"levels": 1, "seeds": [0], "n_jobs": 1, "progress": False}
+for attempt in (
+    lambda: lthlab.full_masks(Recurrent(4, 3)),
+    lambda: find_ticket(single, signals, by_layer, levels=1),
+    lambda: run_experiment(always_the_same, signals, once, **setting),
+    lambda: find_ticket(lenet, pictures, once, levels=1, density=0.1),
+):
     try:
         attempt()
     except (TypeError, ValueError) as error:
@@ -698,15 +759,15 @@ for attempt in (lambda: lthlab.full_masks(Recurrent(4, 3)),
 # should be small, or a sparse kernel will read it, take compressed rows (CSR).
 
 # %%
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 
-ticket = find_ticket(
-    build_model("lenet-300-100", pictures), pictures, Recipe("adam", 1.2e-3, duration="100it"), levels=15
-)
-lthlab.save_weights(ticket.model, scratch / "zeros.safetensors")
-save_file(lthlab.csr_state(ticket.model, ticket.masks), scratch / "csr.safetensors")
-for name in ("zeros", "csr"):
-    print(f"{name}.safetensors: {(scratch / f'{name}.safetensors').stat().st_size / 1e3:,.0f} kB")
+recipe = Recipe("adam", 1.2e-3, duration="100it")
+ticket = find_ticket(lenet, pictures, recipe, levels=15)
+save_model(ticket.model, scratch / "zeros.safetensors")
+compressed = lthlab.files.csr_state(ticket.model, ticket.masks)
+save_file(compressed, scratch / "csr.safetensors")
+for name in ("zeros.safetensors", "csr.safetensors"):
+    print(f"{name}: {(scratch / name).stat().st_size / 1e3:,.0f} kB")
 
 # %% [markdown]
 # The program that reads them; `sys.modules["lthlab"] = None` makes sure that it could not import `lthlab` if it tried:
@@ -718,13 +779,16 @@ sys.modules["lthlab"] = None
 import torch
 from safetensors.torch import load_file
 
-zeros, csr = (load_file(f"{sys.argv[1]}/{name}.safetensors") for name in ("zeros", "csr"))
-parts = [csr[f"fc1.weight.{part}"] for part in ("crow_indices", "col_indices", "values")]
+folder = sys.argv[1]
+zeros, csr = (load_file(f"{folder}/{name}.safetensors") for name in ("zeros", "csr"))
+names = ("crow_indices", "col_indices", "values")
+parts = [csr[f"fc1.weight.{name}"] for name in names]
 first = torch.sparse_csr_tensor(*parts, csr["fc1.weight.shape"].tolist())
 print("the same first layer:", torch.equal(first.to_dense(), zeros["fc1.weight"]))
 print(f"zeros in it: {(zeros['fc1.weight'] == 0).float().mean():.1%}")
 """
-answer = subprocess.run([sys.executable, "-W", "ignore", "-c", program, scratch], capture_output=True, text=True)
+command = [sys.executable, "-W", "ignore", "-c", program, scratch]
+answer = subprocess.run(command, capture_output=True, text=True)
 print(answer.stdout + answer.stderr)
 
 # %% [markdown]
@@ -733,11 +797,10 @@ print(answer.stdout + answer.stderr)
 
 # %%
 first = ticket.model.fc1
-lthlab.to_torch_prune_(ticket.model, ticket.masks)
-print(
-    "as torch.nn.utils.prune keeps it:", *[name for name, _ in first.named_buffers()], *dict(first.named_parameters())
-)
-masks = lthlab.from_torch_prune_(ticket.model)
+lthlab.files.to_torch_prune_(ticket.model, ticket.masks)
+names = *dict(first.named_buffers()), *dict(first.named_parameters())
+print("as torch.nn.utils.prune keeps it:", *names)
+masks = lthlab.files.from_torch_prune_(ticket.model)
 same = all(masks[name].equal(mask) for name, mask in ticket.masks.items())
 print("back:", *dict(first.named_parameters()), "- same masks:", same)
 
