@@ -156,7 +156,7 @@ def test_arms_that_race_each_other_are_told_apart(raced):
     [
         ("OBD, global", "OBD"),
         ("magnitude, layer", "magnitude"),
-        ("SNIP, shuffled", "SNIP"),
+        ("SNIP, inverted", "SNIP"),
         ("SynFlow, in one step", "SynFlow"),
         ("rewound, ticket", "ticket"),
     ],
@@ -164,6 +164,13 @@ def test_arms_that_race_each_other_are_told_apart(raced):
 def test_a_variant_looks_like_what_it_is_a_variant_of(variant, plain):
     assert look(variant) == look(variant, 2) == look(plain)
     assert arm_color(variant) == arm_color(plain) != arm_color("another", 5)
+
+
+@pytest.mark.parametrize("method", ["magnitude at init", "SNIP", "GraSP", "SynFlow"])
+@pytest.mark.parametrize("control", ["shuffled", "reinitialised"])
+def test_the_checks_of_a_method_have_the_colours_of_the_controls(method, control):
+    assert arm_color(f"{method}, {control}") == arm_color(control) != arm_color(method)
+    assert look(f"{method}, {control}")[1] == look(method)[1]
 
 
 @pytest.fixture

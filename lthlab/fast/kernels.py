@@ -39,9 +39,16 @@ def compile_for(width: int) -> tuple[Callable, Callable, Callable]:
                 v0, v1, v2, v3 = values[p], values[p + 1], values[p + 2], values[p + 3]
                 v4, v5, v6, v7 = values[p + 4], values[p + 5], values[p + 6], values[p + 7]
                 for b in range(width):
-                    low = v0 * x[c0, b] + v1 * x[c1, b] + v2 * x[c2, b] + v3 * x[c3, b]
-                    high = v4 * x[c4, b] + v5 * x[c5, b] + v6 * x[c6, b] + v7 * x[c7, b]
-                    out[row, b] += low + high
+                    out[row, b] += (
+                        v0 * x[c0, b]
+                        + v1 * x[c1, b]
+                        + v2 * x[c2, b]
+                        + v3 * x[c3, b]
+                        + v4 * x[c4, b]
+                        + v5 * x[c5, b]
+                        + v6 * x[c6, b]
+                        + v7 * x[c7, b]
+                    )
                 p += 8
             while p < end:
                 v, c = values[p], columns[p]
