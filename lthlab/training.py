@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from lthlab._common import evaluation_mode, make_generator, own_noise
 from lthlab.batches import Batches
 from lthlab.data import Dataset, Split
-from lthlab.masks import Masks, check_masks, full_masks
+from lthlab.masks import Masks, check_masks, keep_all
 from lthlab.pruning import Batch
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import MEMORY, Loss, State, Step, cross_entropy, find_step, make_optimizer
@@ -43,17 +43,16 @@ def training(
     for now in training(...): `now` is the training between two steps (see `Paused`); leaving the
     loop ends the training there. Weights outside `masks` are exactly 0.0 at all times. The order of
     the examples depends on `seed` and the epoch alone. With a `start`, weights, buffers, optimiser,
-    schedule and data order resume from that state.
-
-    `step` is a kind of step: None for autograd, a name in STEPS, or a factory (model, masks,
-    recipe, loss) -> Step. `loss` is a function (model, x, y); `batches(step)` takes the place of
-    the data set's own order. The test split is never looked at.
+    schedule and data order resume from that state. `step` is a kind of step: None for autograd, a
+    name in STEPS, or a factory (model, masks, recipe, loss) -> Step. `loss` is a function (model,
+    x, y); `batches(step)` takes the place of the data set's own order. The test split is never
+    looked at.
 
     Raises ValueError, when the loop begins and before anything is trained, for masks, data or a
     device that do not fit the model, or stops that are not part of this training.
     """
     _check(model, dataset, masks)
-    masks = masks or _full(model)
+    masks = masks or keep_all(model)
     per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     first = start.step if start else 0
     stops = {count_steps(duration, per_epoch) for duration in stops}
@@ -146,7 +145,7 @@ class Paused:
         self.end()
         before = {name: mask.clone() for name, mask in self.masks.items()}
         yield self
-        self.masks = self.masks or _full(self.model)
+        self.masks = self.masks or keep_all(self.model)
         if self.masks:
             check_masks(self.model, self.masks)
         if all(torch.equal(mask, before[name]) for name, mask in self.masks.items()):
@@ -158,7 +157,7 @@ class Paused:
     def update(self) -> None:
         """The optimiser's step."""
         self.optimizer_step()
-        if self.first:  # by now the optimiser has its state, and a faster way may use it
+        if self.first:  # by now the optimiser has its state
             self.optimizer_step, self.first = self.engine.updater(self.optimizer), False
 
     def end(self) -> None:
@@ -261,22 +260,15 @@ def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
     return {"loss": loss, "accuracy": accuracy}
 
 
-def _full(model: nn.Module) -> Masks:
-    """Masks that keep everything; none for a network that has nothing to prune."""
-    try:
-        return full_masks(model)
-    except TypeError:
-        return {}
-
-
 def _check(model: nn.Module, dataset: Dataset, masks: Masks | None) -> None:
     if masks is not None:
         check_masks(model, masks)
     devices = {p.device for p in model.parameters()}
     if devices != {dataset.device}:
-        came = f"The model is on {', '.join(sorted(map(str, devices)))}, the data on"
-        advice = f'Bring them together: model.to("{dataset.device}").'
-        raise ValueError(f"{came} {dataset.device}. {advice}")
+        raise ValueError(
+            f"The model is on {', '.join(sorted(map(str, devices)))}, the data on "
+            f'{dataset.device}. Bring them together: model.to("{dataset.device}").'
+        )
     kinds = {p.dtype for p in model.parameters()} - {dataset.train.x.dtype}
     if kinds and dataset.train.x.is_floating_point():
         came = f"the model's weights are {', '.join(sorted(map(str, kinds)))}"
@@ -289,8 +281,9 @@ def measurements(
     """The table of a history, from (step, loss and accuracy) pairs and the loss of every step."""
     losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
     if not all(math.isfinite(loss) for loss in losses):
-        problem = "The training loss became infinite or NaN: the training diverged."
-        warnings.warn(f"{problem} Lower lr.", stacklevel=3)
+        warnings.warn(
+            "The training loss became infinite or NaN: it diverged. Lower lr.", stacklevel=3
+        )
     rows, previous = [], first
     for step, both in measured:
         if step > previous:  # the mean over the batches since the last measurement

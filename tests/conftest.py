@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from lthlab.arms import ARMS
 from lthlab.data import Dataset, load_dataset, make_dataset
 
 torch.set_num_threads(1)
@@ -113,3 +114,12 @@ def fashion_mnist_root(tmp_path_factory) -> Path:
             pytest.fail(missing)
         pytest.skip(missing)
     return cache
+
+
+@pytest.fixture
+def declared():
+    """Arms that a test declares are gone after it."""
+    before = dict(ARMS)
+    yield
+    ARMS.clear()
+    ARMS.update(before)

@@ -14,15 +14,6 @@ from lthlab.training import train, training
 SHORT = Recipe("sgd", 0.05, 0.9, batch_size=20, duration="2ep")
 
 
-@pytest.fixture
-def declared():
-    """Arms that a test declares are gone afterwards."""
-    before = dict(ARMS)
-    yield
-    ARMS.clear()
-    ARMS.update(before)
-
-
 def run(dataset, arms, **options):
     options = {"seeds": [0], "levels": 2, "n_jobs": 1, "progress": False} | options
     return run_experiment("mlp-8", dataset, SHORT, arms=arms, **options)

@@ -562,15 +562,6 @@ def test_magnitude_after_training_prunes_the_trained_network_once(tiny):
     assert density(start.masks) == density_by_hand()
 
 
-@pytest.fixture
-def declared():
-    """Arms that a test declares are gone after it."""
-    before = dict(ARMS)
-    yield
-    ARMS.clear()
-    ARMS.update(before)
-
-
 def test_a_readers_score_races_with_one_line(declared, tiny):
     def my_score(model, batch, *, seed):
         return magnitude(model)

@@ -173,15 +173,6 @@ def test_the_checks_of_a_method_have_the_colours_of_the_controls(method, control
     assert look(f"{method}, {control}")[1] == look(method)[1]
 
 
-@pytest.fixture
-def declared():
-    """Arms that a test declares are gone after it."""
-    before = dict(ARMS)
-    yield
-    ARMS.clear()
-    ARMS.update(before)
-
-
 def test_a_readers_arm_is_drawn_in_the_colour_that_it_declares(declared):
     lthlab.arm("my arm", color="#123456", dashes=(2, 1))(ARMS["dense"].function)
     assert look("my arm") == look("my arm, at 10 %") == ("#123456", (2, 1))
