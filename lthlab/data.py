@@ -236,7 +236,7 @@ def _generate_mnist1d() -> bytes:
 
 
 def _load_full(name: str, root: Path) -> tuple[np.ndarray, ...]:
-    # Loaded only when asked for: importing torchvision takes longer than all of lthlab.
+    # Loaded only when asked for: it takes about as long as all of lthlab does after torch.
     datasets = importlib.import_module("torchvision.datasets")
     loader, folder = {
         "mnist": (datasets.MNIST, root / "MNIST"),

@@ -16,9 +16,10 @@ from lthlab.masks import Masks, density
 from lthlab.recipes import Recipe
 from lthlab.steps import STEPS, Loss, Step, cross_entropy
 
-# The density below which fully connected networks train over their kept weights alone. There a step
-# of LeNet-300-100 in batches of 60 takes 0.7 of a dense one, and breaks even between 0.3 and 0.7,
-# by machine and by day; a constant, so that results do not depend on either.
+# The density below which fully connected networks train over their kept weights alone. Where that
+# breaks even for LeNet-300-100 in batches of 60 was measured between 0.3 and 0.7, by machine and by
+# day (notebook 07 draws it), so just below it a step can be slower than a dense one. A constant, so
+# that results depend on neither.
 SPARSE_BELOW = 0.5
 
 
