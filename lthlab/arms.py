@@ -5,25 +5,26 @@ To add one, write a function `f(past) -> Start` and declare it with `@arm("its n
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import islice
 
-from lthlab._common import unknown_name
-from lthlab.dynamic import early_bird, erk_masks, move_masks
+from lthlab import controls
+from lthlab._common import check_fraction, unknown_name
+from lthlab.dynamic import early_bird, move_masks, prune_gradually
 from lthlab.levels import Arm, Function, Past, Start, dense, imp, prune_once_more
-from lthlab.masks import full_masks, layer_densities, shuffle_masks
+from lthlab.masks import Masks, full_masks
 from lthlab.pruning import (
     Score,
     gradient,
     grasp,
     inverted,
     magnitude,
-    prune,
     prune_at_init,
     random,
     snip,
     synflow,
 )
-from lthlab.recipes import level_sizes
+from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
+from lthlab.steps import State
+from lthlab.supermasks import edge_popup
 
 ARMS: dict[str, Arm] = {}
 # seaborn's palette "colorblind", by name.
@@ -61,78 +62,79 @@ def arm(
 arm("dense", color="#404040", dashes=(4, 1.5))(dense)
 arm("ticket", chain=True, color=_BLUE)(imp(magnitude))
 
-
-@arm("reinitialised", needs=("ticket",), color=_RED, dashes=(1, 1))
-def reinitialised(past: Past) -> Start:
-    """The ticket's masks on newly drawn values, from step 0 (Frankle & Carbin 2019, section 2)."""
-    return Start(past.of("ticket")[past.level].masks, past.redrawn)
-
-
-@arm("shuffled", needs=("ticket",), color=_ORANGE, dashes=(3, 1, 1, 1))
-def shuffled(past: Past) -> Start:
-    """The ticket's masks shuffled within layers, values kept (Frankle et al. 2021, section 5)."""
-    return Start(shuffle_masks(past.of("ticket")[past.level].masks, past.seed), past.rewound)
+arm("reinitialised", needs=("ticket",), color=_RED, dashes=(1, 1))(controls.reinitialised)
+arm("reinitialised to scale", needs=("ticket",), color=_RED, dashes=(4, 1))(controls.to_scale)
+arm("permuted", needs=("ticket",), color=_BROWN, dashes=(4, 1))(controls.permuted)
+arm("permuted sizes", needs=("ticket",), color=_PINK, dashes=(4, 1))(controls.permuted_sizes)
+arm("signs", needs=("ticket",), color=_PINK)(controls.signs)
+arm("shuffled", needs=("ticket",), color=_ORANGE, dashes=(3, 1, 1, 1))(controls.shuffled)
+arm("random", needs=("ticket",), dashes=(1, 2))(controls.randomly_pruned)
 
 
-@arm("random", needs=("ticket",), dashes=(1, 2))
-def randomly_pruned(past: Past) -> Start:
-    """Weights removed by chance, nested over levels, as many per layer as in the ticket."""
-    densities = layer_densities(past.of("ticket")[past.level].masks)
-    fractions = {name: 1 - kept for name, kept in densities.items()}
-    model = past.build(past.seed)
-    masks = prune(random(model, seed=past.seed), full_masks(model), fractions)
-    return Start(masks, past.rewound)
-
-
-@arm("signs", needs=("ticket",), color=_PINK)
-def signs(past: Past) -> Start:
-    """The ticket; each value becomes its sign times its layer's std (Zhou et al. 2019)."""
-    masks, start = past.of("ticket")[past.level].masks, past.rewound
-    constant = {name: start.model[name].sign() * start.model[name].std() for name in masks}
-    return Start(masks, replace(start, model=start.model | constant))
+# Going on from trained values.
 
 
 @arm("learning-rate rewinding", chain=True, color=_BROWN, dashes=(5, 1, 1, 1))
 def learning_rate_rewinding(past: Past) -> Start:
-    """Weights go on from where the last level ended, the schedule rewinds (Renda et al. 2020)."""
-    state = replace(past.rewound, model=past.previous.trained)
-    return Start(prune_once_more(past), state)
+    """Weights go on from where the last level ended, the schedule rewinds (Renda et al. 2020).
 
-
-@arm("fine-tuning", chain=True, color=_GREEN, dashes=(2, 1))
-def fine_tuning(past: Past) -> Start:
-    """Weights go on at the last learning rate, for as many steps (Han et al. 2015; Renda et al.
-    2020).
-
-    A cosine schedule ends at 0, where nothing moves; there 1 % of the first rate is taken.
+    The optimiser starts afresh: its memory at the rewind step is of other weights.
     """
-    recipe, total = past.recipe, past.recipe.steps(past.data)
-    last = 0.01 * recipe.lr if recipe.schedule == "cosine" else recipe.lr_at(total, total)
-    recipe = replace(
-        recipe,
-        lr=last,
-        schedule="constant",
-        milestones=(),
-        warmup=0,
-        duration=f"{total - past.rewind_step}it",
-    )
-    state = replace(past.initial, model=past.previous.trained)
-    return Start(prune_once_more(past), state, recipe)
+    return Start(prune_once_more(past), State(past.rewind_step, past.previous.trained, {}))
 
 
-@arm("magnitude after training", needs=("dense",), color=_GREEN)
-def magnitude_after_training(past: Past) -> Start:
-    """The trained network pruned in one go, at the ticket's rates, and trained again from there.
+def fine_tuning(rate: float = 0.1) -> Function:
+    """Weights go on, for as many steps, at `rate` times the recipe's learning rate.
 
-    The usual way, with the learning rate rewound (Han et al. 2015; Renda et al. 2020); it trains
-    twice.
+    Constant, as in Han et al. 2015; which rate is best is a matter of the setting (Le & Hua 2021).
     """
-    before, recipe = past.of("dense")[0], past.recipe
-    sizes, *_, kept = islice(level_sizes(before.masks, recipe), past.level + 1)
-    fractions = {name: 1 - kept[name] / sizes[name] for name in kept}
-    scores = {name: before.trained[name].abs() for name in before.masks}
-    masks = prune(scores, before.masks, fractions.get("all", fractions), recipe.scope)
-    return Start(masks, replace(past.initial, model=before.trained))
+
+    def tuned(past: Past) -> Start:
+        recipe, steps = past.recipe, past.recipe.steps(past.data) - past.rewind_step
+        fixed = {"schedule": "constant", "milestones": (), "warmup": 0, "duration": f"{steps}it"}
+        recipe = replace(recipe, lr=rate * recipe.lr, **fixed)
+        return Start(prune_once_more(past), State(0, past.previous.trained, {}), recipe)
+
+    return tuned
+
+
+def unpruned(function: Function) -> Function:
+    """The same chain of trainings without pruning: the dense network trained as long."""
+    return lambda past: replace(function(past), masks=full_masks(past.build(past.seed)))
+
+
+arm("fine-tuning", chain=True, color=_GREEN, dashes=(2, 1))(fine_tuning())
+
+
+# Pruned once, by any score, in the whole network: before, while or after it trains.
+
+
+def pruned_at(share: float, again: bool = False) -> Function:
+    """The dense network, pruned by magnitude when a share of its training is over.
+
+    It then trains to the end; or, with `again`, all over from there. 0 with either is "magnitude at
+    init"; 1 is the pruned network as it stands, and with `again` "magnitude after training"
+    (Frankle et al. 2021, section 6). Needs "dense", and its state: run_experiment(states=[...]).
+    Raises ValueError where that was not kept, or for a share outside 0..1.
+    """
+    check_fraction("A share of the training", share)
+
+    def pruned(past: Past) -> Start:
+        dense, step = past.of("dense")[0], round(share * past.recipe.steps(past.data))
+        known = {0: past.initial, past.recipe.steps(past.data): State(0, dense.trained, {})}
+        state = (dense.history.states | known).get(step)
+        if state is None:
+            advice = f"run_experiment(..., states=[{step}])"
+            raise ValueError(f"Step {step} of the dense training was not kept: {advice}.")
+        model = past.build(past.seed)
+        model.load_state_dict(state.model)
+        masks = prune_at_init(model, magnitude, past.batch, past.density, seed=past.seed)
+        return Start(masks, State(0, state.model, {}) if again else replace(state, step=step))
+
+    return pruned
+
+
+arm("magnitude after training", needs=("dense",), color=_GREEN)(pruned_at(1, again=True))
 
 
 def before_training(score: Score, steps: int = 1) -> Function:
@@ -146,24 +148,6 @@ def before_training(score: Score, steps: int = 1) -> Function:
     return pruned_at_init
 
 
-# The sanity checks of Frankle et al. 2021, section 5, for any arm that begins at initialisation.
-
-
-def then_shuffled(function: Function) -> Function:
-    """The same arm with its masks shuffled within layers: do the weights' positions matter?"""
-
-    def shuffled_arm(past: Past) -> Start:
-        start = function(past)
-        return replace(start, masks=shuffle_masks(start.masks, past.seed))
-
-    return shuffled_arm
-
-
-def then_reinitialised(function: Function) -> Function:
-    """The same arm with newly drawn values: does the mask belong to those it was found with?"""
-    return lambda past: replace(function(past), state=past.redrawn)
-
-
 for _name, _score, _steps, _color, _dashes in (
     ("magnitude at init", magnitude, 1, _GREEN, (1, 1)),
     ("SNIP", snip, 1, _PINK, ()),
@@ -173,18 +157,49 @@ for _name, _score, _steps, _color, _dashes in (
     _found = before_training(_score, _steps)
     _variants = {
         _name: (_found, _color),
-        f"{_name}, shuffled": (then_shuffled(_found), _ORANGE),  # in the colours of the controls
-        f"{_name}, reinitialised": (then_reinitialised(_found), _RED),
+        f"{_name}, shuffled": (
+            controls.then_shuffled(_found),
+            _ORANGE,
+        ),  # in the colours of the controls
+        f"{_name}, reinitialised": (controls.then_reinitialised(_found), _RED),
         f"{_name}, inverted": (before_training(inverted(_score), _steps), _color),
     }
     for _variant, (_function, _own) in _variants.items():
         arm(_variant, color=_own, dashes=_dashes)(_function)
 
 
-@arm("ERK", dashes=(4, 2))
-def erk(past: Past) -> Start:
-    """Random masks with the layer densities of Erdos-Renyi-Kernel (Evci et al. 2020, section 3)."""
-    return Start(erk_masks(past.build(past.seed), past.density, past.seed), past.initial)
+def by_chance(spread: Callable[[Masks, float], dict[str, float]]) -> Function:
+    """An arm: weights removed by chance, how many of each layer by a rule."""
+
+    def chosen(past: Past) -> Start:
+        model = past.build(past.seed)
+        densities = spread(full_masks(model), past.density)
+        return Start(random_masks(model, densities, past.seed), past.initial)
+
+    return chosen
+
+
+erk = by_chance(erk_densities)  # Evci et al. 2020, section 3
+arm("ERK", color="#6e6e6e", dashes=(4, 2))(erk)
+arm("smart ratio", color="#7f7f00", dashes=(4, 2))(by_chance(smart_ratio_densities))
+arm("uniform random", color="#b3a369", dashes=(1, 1))(by_chance(dict.fromkeys))
+
+
+@arm("gradual", color="#5c2985")
+def gradual(past: Past) -> Start:
+    """Pruned by magnitude while it trains (Zhu & Gupta 2017): see `dynamic.prune_gradually`."""
+    during = prune_gradually(past.data, past.recipe, past.density)
+    return Start(full_masks(past.build(past.seed)), past.initial, during=during)
+
+
+@arm("edge-popup", color="#ece133", dashes=(2, 1))
+def supermask(past: Past) -> Start:
+    """A mask found by training scores; the initial values under it are never trained."""
+    model, first = past.build(past.seed), past.initial.model
+    found, history = edge_popup(model, past.data, past.recipe, past.density, seed=past.seed)
+    (end,) = history.states.values()
+    known = {name: tensor for name, tensor in end.model.items() if name in first}  # of norms
+    return Start(found, State(0, first | known, {}), replace(past.recipe, duration="0it"))
 
 
 def dynamic(grow: Score) -> Function:

@@ -1,4 +1,4 @@
-"""Masks found while training: Early-Bird tickets, and dynamic sparse training (RigL, SET)."""
+"""Masks found while training: gradual pruning, Early-Bird tickets, RigL and SET."""
 
 import copy
 import math
@@ -13,8 +13,8 @@ from torch import nn
 from lthlab._common import check_fraction, make_generator
 from lthlab.batches import Batches
 from lthlab.data import Dataset
-from lthlab.masks import Masks, full_masks, overlap
-from lthlab.pruning import Score, Scores, gradient, magnitude, prune, random
+from lthlab.masks import Masks, count_kept, full_masks, overlap
+from lthlab.pruning import Score, Scores, gradient, magnitude, prune
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import State, Step
 from lthlab.training import Duration, Paused, training
@@ -76,6 +76,40 @@ def early_bird(
     return EarlyBird(masks, start, pd.DataFrame(rows, columns=["step", "distance"]), settled)
 
 
+def prune_gradually(
+    dataset: Dataset,
+    recipe: Recipe,
+    density: float,
+    *,
+    begin: float = 0.25,
+    end: float = 0.75,
+    times: int = 20,
+) -> dict[int, Callable[[Paused], None]]:
+    """Gradual magnitude pruning, as what `train` does `during` its steps (Zhu & Gupta 2017).
+
+    Between the shares `begin` and `end` of the training the weights of least magnitude in the whole
+    network go, in `times` prunings: at first many, later few, on a cubic curve (their equation 1),
+    until `density` (a fraction) is left. Raises ValueError unless 0 <= begin < end < 1 and there
+    are steps for that many prunings.
+    """
+    check_fraction("A density", density, above=0)
+    total = recipe.steps(dataset)
+    first, last = begin * total, end * total
+    if not (0 <= begin < end < 1 and 1 <= times <= last - first):
+        span = f"between {begin} and {end} of {total} steps"
+        raise ValueError(f"Gradual pruning needs a step for each pruning; got {times} {span}.")
+
+    def drop(now: Paused) -> None:
+        ahead = max(0.0, 1 - (now.step - first) / (last - first))  # 1 at the first, 0 at the last
+        size, kept = sum(mask.numel() for mask in now.masks.values()), count_kept(now.masks)
+        left = round(size * (density + (1 - density) * ahead**3))
+        fraction = 1 - min(left, kept) / max(kept, 1)  # masks that were sparse before wait
+        now.masks = prune(magnitude(now.model), now.masks, fraction, "global")
+
+    steps = [first + (last - first) * number / times for number in range(1, times + 1)]
+    return dict.fromkeys(map(math.ceil, steps), drop)
+
+
 def move_masks(
     dataset: Dataset,
     recipe: Recipe,
@@ -120,31 +154,3 @@ def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: fl
         best = growth[name].flatten()[free].argsort(descending=True, stable=True)[:count]
         moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(mask)
     return moved
-
-
-def erk_densities(masks: Masks, density: float) -> dict[str, float]:
-    """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all.
-
-    Proportional to (the sum of the weight's dimensions) / (their product): small layers stay
-    denser (Evci et al. 2020, section 3). Layers that would be more than full are full, and the
-    others share the rest. Raises ValueError for a density outside 0..1.
-    """
-    check_fraction("A density", density)
-    ratio = {name: sum(mask.shape) / mask.numel() for name, mask in masks.items()}
-    full: set[str] = set()
-    while True:
-        left = density * sum(mask.numel() for mask in masks.values())
-        left -= sum(masks[name].numel() for name in full)
-        shares = sum(ratio[name] * masks[name].numel() for name in masks if name not in full)
-        scale = left / max(shares, 1e-12)
-        over = {name for name in masks if name not in full and scale * ratio[name] > 1}
-        if not over:
-            return {name: 1.0 if name in full else scale * ratio[name] for name in masks}
-        full |= over
-
-
-def erk_masks(model: nn.Module, density: float, seed: int = 0) -> Masks:
-    """Random masks with the layer densities of `erk_densities`."""
-    masks = full_masks(model)
-    fractions = {name: 1 - kept for name, kept in erk_densities(masks, density).items()}
-    return prune(random(model, seed=seed), masks, fractions)

@@ -16,6 +16,7 @@ KNOWN = (
     "conv-2",
     "conv-4",
     "conv-6",
+    "conv-2-WIDTH",
     "resnet-20",
     "resnet1d-WIDTH",
 )
@@ -26,12 +27,13 @@ def build_model(
 ) -> nn.Module:
     """Build a network for the inputs and classes of `dataset`, on its device.
 
-    `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`: Frankle &
-    Carbin 2019, Figure 2, Glorot normal. `resnet-20`: He et al. 2016, section 4.2, He normal.
+    `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`, `resnet-20` (He
+    et al. 2016, section 4.2): Frankle & Carbin 2019, Figure 2, all Glorot normal as there.
+    `conv-2-8`: the same with 8 channels in place of 64, and all layers narrower in proportion.
     `mlp-100-100`: any fully connected network, named by its hidden sizes. `resnet1d-4`: three
-    residual blocks of width 4, 8 and 16 for mnist1d. A function (dataset, seed) -> nn.Module builds
-    a network of your own. The seed fixes all initial values, also those that a function draws from
-    torch's global generator, which is left as it was.
+    residual blocks of width 4, 8 and 16 for mnist1d, He normal. A function (dataset, seed) ->
+    nn.Module builds a network of your own. The seed fixes all initial values, also those that a
+    function draws from torch's global generator, which is left as it was.
 
     To redraw a network, build it again with another seed. Raises ValueError for an unknown name or
     inputs of the wrong shape.
@@ -51,13 +53,14 @@ def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
         raise unknown_name("network", name, KNOWN)
     if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
         return MLP(torch.Size(shape).numel(), sizes, classes)
-    if name in ("conv-2", "conv-4", "conv-6"):
-        return ConvNet(_images(name, shape, 8), sizes[0] // 2, classes)
+    if kind == "conv" and sizes[0] in (2, 4, 6) and len(sizes) < 3:
+        return ConvNet(_images(name, shape, 8), sizes[0] // 2, classes, *sizes[1:])
     if kind == "resnet" and len(sizes) == 1:
         blocks, rest = divmod(sizes[0] - 2, 6)
         if blocks < 1 or rest:
             raise ValueError(f"{name}: the depth is 6n + 2, as in resnet-20; got {sizes[0]}.")
-        return ResNet(_images(name, shape, 4)[0], blocks, 16, classes, conv=nn.Conv2d)
+        network = ResNet(_images(name, shape, 4)[0], blocks, 16, classes, conv=nn.Conv2d)
+        return _glorot_normal_(network)
     if kind == "resnet1d" and len(sizes) == 1:
         if len(shape) != 2:
             expected = "signals of shape (channels, samples), as in mnist1d"
@@ -80,23 +83,26 @@ class MLP(nn.Sequential):
 
 
 class ConvNet(nn.Sequential):
-    """Conv-2, -4, -6: pairs of 3x3 convolutions (64, 128, 256 channels), pooled; 256, 256, out."""
+    """Conv-2, -4, -6: pairs of 3x3 convolutions (64, 128, 256 channels), pooled; 256, 256, out.
 
-    def __init__(self, shape: tuple[int, int, int], pairs: int, classes: int):
-        channels, height, width = shape
+    Another number of `filters` than 64 makes all layers narrower, or wider, in proportion.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], pairs: int, classes: int, filters: int = 64):
+        (channels, height, width), hidden = shape, 4 * filters
         layers: OrderedDict[str, nn.Module] = OrderedDict()
         for pair in range(pairs):
             for number in (2 * pair + 1, 2 * pair + 2):
-                layers[f"conv{number}"] = nn.Conv2d(channels, 64 << pair, 3, padding=1)
+                layers[f"conv{number}"] = nn.Conv2d(channels, filters << pair, 3, padding=1)
                 layers[f"relu{number}"] = nn.ReLU()
-                channels = 64 << pair
+                channels = filters << pair
             layers[f"pool{pair + 1}"] = nn.MaxPool2d(2)
         layers["flatten"] = nn.Flatten()
         size = channels * (height >> pairs) * (width >> pairs)
-        for number, (before, after) in enumerate(((size, 256), (256, 256)), 1):
+        for number, (before, after) in enumerate(((size, hidden), (hidden, hidden)), 1):
             layers[f"fc{number}"] = nn.Linear(before, after)
             layers[f"fc_relu{number}"] = nn.ReLU()
-        layers["out"] = nn.Linear(256, classes)
+        layers["out"] = nn.Linear(hidden, classes)
         super().__init__(layers)
         _glorot_normal_(self)
 
@@ -152,11 +158,13 @@ class Block(nn.Module):
         return F.relu(residual + self.shortcut(x))
 
 
-def _glorot_normal_(model: nn.Module) -> None:
+def _glorot_normal_(model: nn.Module) -> nn.Module:
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_normal_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
 
 
 def _images(name: str, shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:

@@ -209,6 +209,8 @@ def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
         return _MLP
     if model_name.startswith("resnet1d-"):
         return _RESNET1D
+    if re.fullmatch(r"conv-[246]-\d+", model_name):  # narrower, trained alike
+        model_name = model_name[:6]
     if model_name not in PAPER_RECIPES:
         known = (*PAPER_RECIPES, "mlp-...", "resnet1d-...")
         raise unknown_name("recipe", model_name, known, "Or make a Recipe(...).")

@@ -2,6 +2,8 @@
 
 import torch
 
+from lthlab.arms import ARMS
+from lthlab.levels import run_levels
 from lthlab.masks import full_masks
 from lthlab.pruning import prune, random
 
@@ -27,3 +29,13 @@ def states_equal(one, other) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(states_equal, one, other))
     return one == other
+
+
+def finish(setting, arms, levels, seed: int = 0) -> dict:
+    """The finished levels of arms, each after those that it needs, in memory."""
+    finished = {}
+    for name in ("dense", *arms):
+        numbers = [0] if name == "dense" else levels
+        for _ in run_levels(setting, name, ARMS[name], seed, numbers, finished):
+            pass
+    return finished

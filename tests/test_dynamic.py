@@ -1,4 +1,4 @@
-"""Masks found while training: Early-Bird tickets, RigL and SET, and trainings that are stopped."""
+"""Masks found while training: gradual, Early-Bird, RigL, SET; and trainings that are stopped."""
 
 import copy
 import math
@@ -6,14 +6,15 @@ import warnings
 
 import pytest
 import torch
-from helpers import bits, some_masks, states_equal
+from helpers import bits, finish, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from lthlab.batches import example_order
-from lthlab.dynamic import drop_and_grow, early_bird, move_masks
+from lthlab.dynamic import drop_and_grow, early_bird, move_masks, prune_gradually
 from lthlab.experiments import run_experiment
+from lthlab.levels import Setting
 from lthlab.masks import apply_masks_, count_kept, full_masks, layer_densities, prunable_weights
 from lthlab.models import build_model
 from lthlab.pruning import gradient, magnitude, prune, random
@@ -128,6 +129,126 @@ def test_an_early_bird_of_an_impossible_density_is_refused(tiny):
     for density in (0, 1.5):
         with pytest.raises(ValueError, match="A density is a fraction"):
             early_bird(build_model("mlp-8", tiny), tiny, SGD, density)
+
+
+# Gradual pruning.
+
+
+def left_by_the_paper(size, final, begin, span, times):
+    """How many weights are left after each pruning: Zhu & Gupta 2017, equation 1, as a loop."""
+    left = []
+    for number in range(1, times + 1):
+        step = math.ceil(begin + span * number / times)  # the next whole step
+        sparsity = (1 - final) + (0 - (1 - final)) * (1 - min(1, (step - begin) / span)) ** 3
+        left.append((step, round(size * (1 - sparsity))))
+    return left
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(
+    ("begin", "end", "times"), [(0.25, 0.75, 20), (0.25, 0.75, 7), (0, 0.975, 39), (0.1, 0.9, 1)]
+)
+def test_weights_go_gradually_by_the_papers_equation(begin, end, times, step, tiny):
+    model, seen = build_model("mlp-8-6", tiny), []
+    first = full_masks(model)
+    drops = watched(prune_gradually(tiny, SGD, 0.1, begin=begin, end=end, times=times), seen)
+    history = train(model, tiny, SGD, first, during=drops, step=step)
+    expected = left_by_the_paper(200, 0.1, 40 * begin, 40 * (end - begin), times)
+    assert [(at, count_kept(after)) for at, _, after, _ in seen] == expected
+    assert len(seen) == times and 40 * begin < seen[0][0] and seen[-1][0] == math.ceil(40 * end)
+    assert count_kept(history.masks) == 20
+    last = first
+    for _, before, after, network in seen:
+        assert states_equal(before, last)  # nothing else drops a weight
+        assert all(not (after[name] & ~before[name]).any() for name in after)
+        sizes = {name: w.detach().abs() for name, w in prunable_weights(network).items()}
+        gone = torch.cat([sizes[n][before[n] & ~after[n]] for n in after])
+        stay = torch.cat([sizes[n][after[n]] for n in after])
+        assert len(gone) == 0 or gone.max() <= stay.min()  # of the whole network
+        last = after
+    assert states_equal(history.masks, last)
+    for name, weight in prunable_weights(model).items():
+        assert (bits(weight)[~last[name]] == 0).all() and weight[last[name]].ne(0).all()
+
+
+@given(st.floats(0.05, 1), st.integers(1, 20), st.integers(0, 20), st.integers(21, 39))
+def test_gradual_pruning_ends_at_the_density_and_within_its_span(tiny, kept, times, first, last):
+    model = build_model("mlp-8-6", tiny)
+    times = min(times, last - first)
+    drops = prune_gradually(tiny, SGD, kept, begin=first / 40, end=last / 40, times=times)
+    assert len(drops) == times and first < min(drops) and max(drops) == last
+
+    class Now:
+        step, masks = 0, full_masks(model)
+
+    Now.model, counts = model, [200]
+    for Now.step, drop in sorted(drops.items()):
+        drop(Now)
+        counts.append(count_kept(Now.masks))
+    assert counts == sorted(counts, reverse=True) and counts[-1] == round(200 * kept)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "times"),
+    [
+        (-0.1, 0.75, 5),
+        (0.75, 0.25, 5),
+        (0.5, 0.5, 5),
+        (0.5, 1.1, 5),
+        (0.25, 0.75, 0),
+        (0.25, 0.75, 21),
+        (math.nan, 0.75, 5),
+    ],
+)
+def test_gradual_pruning_without_a_step_for_each_is_refused(begin, end, times, tiny):
+    with pytest.raises(ValueError, match=f"a step for each pruning; got {times} between"):
+        prune_gradually(tiny, SGD, 0.1, begin=begin, end=end, times=times)
+
+
+@pytest.mark.parametrize("density", [0, -0.1, 1.5, 20])
+def test_gradual_pruning_to_no_fraction_is_refused(density, tiny):
+    with pytest.raises(ValueError, match="A density is a fraction, above 0"):
+        prune_gradually(tiny, SGD, density)
+
+
+def test_gradual_pruning_goes_on_from_a_state(tiny):
+    whole, part = build_model("mlp-8", tiny), build_model("mlp-8", tiny)
+    drops = prune_gradually(tiny, SGD, 0.2)
+    for now in training(whole, tiny, SGD, full_masks(whole), stops=[17, *drops]):
+        if now.step == 17:
+            state, masks = now.state(), now.masks
+        if now.step in drops:
+            drops[now.step](now)
+        last = now.masks
+    history = train(part, tiny, SGD, masks, start=state, during=drops)
+    assert states_equal(history.masks, last)
+    assert states_equal(dict(whole.state_dict()), dict(part.state_dict()))
+
+
+def test_masks_that_were_sparse_wait_until_the_curve_comes_down_to_them(tiny):
+    model, seen = build_model("mlp-8-6", tiny), []
+    drops = watched(prune_gradually(tiny, SGD, 0.1, times=5), seen)
+    train(model, tiny, SGD, some_masks(model, 0.4), during=drops)
+    # 200 * (0.1 + 0.9 * share ** 3) for shares 0.8, 0.6, 0.4, 0.2, 0: 112, 59 and so on
+    assert [count_kept(after) for *_, after, _ in seen] == [80, 59, 32, 21, 20]
+
+
+@pytest.mark.filterwarnings("ignore:Layer collapse")
+def test_gradual_pruning_may_leave_nothing(tiny):
+    model = build_model("mlp-8-6", tiny)
+    history = train(model, tiny, SGD, during=prune_gradually(tiny, SGD, 0.001))
+    assert count_kept(history.masks) == 0
+
+
+def test_the_arm_that_prunes_gradually_starts_dense(tiny):
+    setting = Setting(lambda seed: build_model("mlp-8-6", tiny, seed), tiny, SGD)
+    found = finish(setting, ["gradual"], [3])
+    level, model = found["gradual", 0, 3], build_model("mlp-8-6", tiny)
+    assert states_equal(level.start.model, dict(model.state_dict()))
+    drops = prune_gradually(tiny, SGD, level.density)
+    history = train(model, tiny, SGD, full_masks(model), during=drops, step="fast")
+    assert states_equal(level.masks, history.masks) and level.density == 108 / 200
+    assert states_equal(level.trained, dict(model.state_dict()))
 
 
 # RigL and SET.

@@ -31,8 +31,8 @@ from lthlab import (
     shuffle_masks,
     train,
 )
-from lthlab.dynamic import erk_densities, erk_masks
 from lthlab.pruning import random
+from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
 
 PACKAGE = Path(lthlab.__file__).parent
 SHORT = Recipe("sgd", 0.05, batch_size=20, duration="2it")
@@ -208,7 +208,7 @@ def test_seeds_that_are_no_whole_numbers_from_0_are_value_errors(seed, tiny):
         lambda: shuffle_masks(masks, seed),
         lambda: random(model, seed=seed),
         lambda: draw_batch(tiny.train, 10, seed),
-        lambda: erk_masks(model, 0.5, seed),
+        lambda: random_masks(model, dict.fromkeys(masks, 0.5), seed),
     ):
         with pytest.raises(ValueError, match="A seed is a whole number, 0 or more; got"):
             use()
@@ -230,4 +230,4 @@ def test_densities_of_layers_outside_0_to_1_are_value_errors(density, tiny):
     with pytest.raises(ValueError, match="A density is a fraction"):
         erk_densities(full_masks(model), density)
     with pytest.raises(ValueError, match="A density is a fraction"):
-        erk_masks(model, density)
+        smart_ratio_densities(full_masks(model), density)

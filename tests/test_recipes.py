@@ -77,6 +77,14 @@ def test_the_paper_has_three_learning_rates_for_resnet_20():
     assert low.lr_at(0, total) == 0.01 and low.lr_at(29_999, total) == pytest.approx(1e-4)
 
 
+def test_a_narrow_network_is_trained_as_the_wide_one():
+    for name in ("conv-2", "conv-4", "conv-6"):
+        for data in ("cifar10", "fashion-mini"):
+            assert recipe_for(f"{name}-8", data) == recipe_for(name, data)
+    with pytest.raises(ValueError, match="Unknown recipe 'conv-3-8'"):
+        recipe_for("conv-3-8", "cifar10")
+
+
 def test_only_residual_networks_see_moved_pictures():
     moved = {name for name, recipe in PAPER_RECIPES.items() if recipe.augmentation != "none"}
     assert moved == {"resnet-20", "resnet-20 low", "resnet-20 warmup"}

@@ -6,13 +6,16 @@ import pandas as pd
 from lthlab.cost import Assumptions
 from lthlab.widgets.panel import WIDE, Panel, choice, percent, slider
 
-# Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach. Sources: see
-# `cost_calculator`.
+# Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach; what the watts are
+# those of. NVIDIA's are the most that a board (SXM) draws by its data sheet, so that chips can be
+# compared; one V100 is there a second time, as it was measured. Sources: see `cost_calculator`.
+BOARD = "board, at most"
 HARDWARE = {
-    "laptop, two cores": (1e11, 30.0, 0.0, 0.5),
-    "NVIDIA V100 (Patterson et al. 2021)": (125e12, 330.0, 1.5, 0.2),
-    "NVIDIA A100": (312e12, 400.0, 2.0, 0.4),
-    "NVIDIA H100": (989e12, 700.0, 3.0, 0.4),
+    "laptop, two cores": (1e11, 30.0, 0.0, 0.5, "processor"),
+    "NVIDIA V100": (125e12, 300.0, 1.5, 0.2, BOARD),
+    "NVIDIA V100 (Patterson et al. 2021)": (125e12, 330.0, 1.5, 0.2, "measured, with its server"),
+    "NVIDIA A100": (312e12, 400.0, 2.0, 0.4, BOARD),
+    "NVIDIA H100": (989e12, 700.0, 3.0, 0.4, BOARD),
 }
 GRIDS = {"world": 480, "Norway": 30, "France": 56, "Germany": 380, "USA": 370, "India": 710}
 
@@ -20,14 +23,15 @@ GRIDS = {"world": 480, "Norway": 30, "France": 56, "Germany": 380, "USA": 370, "
 def cost_calculator() -> Panel:
     """What a training costs, by network, examples, chip and grid: FLOPs, dollars, energy, CO2e.
 
-    FLOPs: 6 per parameter and token (Kaplan et al. 2020, section 2.1). V100: 24.6 of 125 TFLOP/s
-    reached, 330 W (Patterson et al. 2021, table 4), 1.50 dollars (Li 2020); A100 and H100: NVIDIA's
-    data sheets (dense bfloat16, board power), prices and the share reached are round assumptions,
-    as is the laptop. Overhead 1.1. Grids: g CO2e/kWh, rounded from Ember 2024.
+    FLOPs: 6 per parameter and token (Kaplan et al. 2020, section 2.1). V100, A100 and H100:
+    NVIDIA's data sheets (dense, 16 bits, board power). V100: 24.6 of 125 TFLOP/s reached and, with
+    its share of memory, network, fans and host, 330 W measured (Patterson et al. 2021, table 4),
+    1.50 dollars (Li 2020). Other prices and shares are round assumptions, as is the laptop.
+    Overhead 1.1. Grids: g CO2e/kWh, rounded from Ember 2024.
     """
 
     def draw(parameters, tokens, kept, chip, grid):
-        peak, watts, dollars, share = HARDWARE[chip]
+        peak, watts, dollars, share, kind = HARDWARE[chip]
         flops = 6 * parameters * kept * tokens
         seconds = flops / (peak * share)
         use = Assumptions(watts=watts, overhead=1.1, grams_per_kwh=GRIDS[grid])
@@ -43,7 +47,8 @@ def cost_calculator() -> Panel:
         )
         bill = ", ".join(f"{value} {name}" for name, value in rows.items())
         table = pd.Series(rows).to_frame().to_html(header=False, border=0)
-        return f"{network}, on {chip}, electricity of {grid}: {bill}.", table
+        power = f"{watts:g} W ({kind})"
+        return f"{network}, on {chip}, {power}, electricity of {grid}: {bill}.", table
 
     def log_slider(low, high, value, label):
         return ipywidgets.FloatLogSlider(
