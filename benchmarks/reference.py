@@ -1,34 +1,43 @@
 """Make the results in lthlab/assets/reference/ again: python benchmarks/reference.py [NAME ...]
 
-Each study is one `run_experiment`; finished levels are kept in .reference/, so that an interrupted
-run goes on where it stopped. Beside each table NAME.csv stands its provenance NAME.json.
+Each study is one `run_experiment`, or several; finished levels are kept in .reference/, so that an
+interrupted run goes on where it stopped. Beside each table NAME.csv stands its provenance
+NAME.json, and in NAME.npz which answers on the test split were right, one bit each.
 """
 
 import argparse
-import datetime
 import itertools
-import json
-import platform
-from dataclasses import asdict, replace
-from functools import partial
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
+from settings import (
+    AS_LONG,
+    BEFORE,
+    CACHE,
+    CONTROLS,
+    FOLDER,
+    RETRAINING,
+    STUDIES,
+    data_of,
+    declare_retraining,
+    finished_levels,
+    recipe_of,
+    watched,
+    write_provenance,
+)
 from torch import nn
 from tqdm import tqdm
 
 from lthlab import (
     ARMS,
-    build_model,
     count_kept,
     density,
     full_masks,
     interpolate,
     layer_densities,
-    load_dataset,
     magnitude,
     overlap,
     prune,
@@ -37,89 +46,8 @@ from lthlab import (
     train,
     train_copies,
 )
-from lthlab.fast import SPARSE_BELOW
-from lthlab.folder import Folder, identity
-from lthlab.levels import Past, Setting
+from lthlab.levels import Past
 from lthlab.models import ResNet
-
-ROOT = Path(__file__).parent.parent
-CACHE = ROOT / ".reference"
-FOLDER = ROOT / "lthlab" / "assets" / "reference"
-EARLY = ["5it", "10it", "20it", "40it", "70it", "100it"]
-CONTROLS = ["dense", "ticket", "reinitialised", "shuffled", "random", "signs"]
-RETRAINING = ["learning-rate rewinding", "fine-tuning"]
-BEFORE = ["magnitude at init", "SNIP", "GraSP", "SynFlow"]  # masks found before training
-CHECKS = [
-    f"{arm}, {check}" for arm in BEFORE for check in ("shuffled", "reinitialised", "inverted")
-]
-RACE = [
-    "dense",
-    "ticket",
-    "random",
-    "ERK",
-    *BEFORE,
-    "magnitude after training",
-    "Early-Bird",
-    "RigL",
-    "SET",
-]
-
-STUDIES = {
-    "fashion-mini": {
-        "model": "lenet-300-100",
-        "dataset": "fashion-mini",
-        "arms": [*CONTROLS, *RETRAINING],
-        "seeds": range(10),
-        "levels": 22,
-        "control_levels": [5, 7, 10, 15, 18, 20, 22],
-        "evaluate_at": EARLY,
-    },
-    "mnist1d": {
-        "model": "mlp-100-100-100",
-        "dataset": "mnist1d",
-        "arms": [*CONTROLS, *RETRAINING],
-        "seeds": range(10),
-        "levels": 16,
-        "control_levels": [4, 8, 12, 14, 16],
-        "evaluate_at": EARLY,
-    },
-    "rewinding": {
-        "model": "resnet1d-4",
-        "dataset": "mnist1d",
-        "arms": ["dense", "ticket"],
-        "arms_at": {96: RETRAINING},
-        "seeds": range(10),
-        "levels": 12,
-        "rewind_to": [0, 12, 24, 48, 96, 192],
-    },
-    # The paper's own length, on all 60,000 images, with its five trials (Frankle & Carbin 2019,
-    # section 2).
-    "fashion-mnist": {
-        "model": "lenet-300-100",
-        "dataset": "fashion-mnist",
-        "arms": ["dense", "ticket", "reinitialised"],
-        "seeds": range(5),
-        "levels": 20,
-        "control_levels": [3, 7, 12, 15, 18, 20],
-        "evaluate_every": "1000it",
-        "evaluate_at": ["100it", "200it", "500it"],
-    },
-    **{
-        f"race-{dataset}": {
-            "model": model,
-            "dataset": dataset,
-            "arms": [*RACE, "shuffled", "reinitialised", *CHECKS],
-            "seeds": range(10),
-            "levels": levels[-1],
-            "control_levels": levels,
-            "evaluate_every": 0,
-        }
-        for dataset, model, levels in (
-            ("mnist1d", "mlp-100-100-100", [4, 8, 12, 16, 20]),
-            ("fashion-mini", "lenet-300-100", [5, 10, 15, 20, 24]),
-        )
-    },
-}
 
 
 def resnet2d_4(dataset, seed):
@@ -171,20 +99,7 @@ def find_tickets(name: str, k: int, level: int, n_jobs: int) -> None:
     model, dataset = study["model"], study["dataset"]
     options = {"rewind_to": k, "arms": ["ticket"], "seeds": study["seeds"], "levels": level}
     options |= {"folder": CACHE, "n_jobs": n_jobs} | watched(study)
-    run_experiment(model, dataset, recipe_for(model, dataset), **options)
-
-
-def finished_levels(name: str, k: int = 0) -> tuple[Setting, Folder]:
-    """The setting of a study, rewound to step `k`, and its finished levels in .reference/."""
-    study = STUDIES[name]
-    data = load_dataset(study["dataset"])
-    build, recipe = partial(build_model, study["model"], data), recipe_for(study["model"], data)
-    setting = Setting(build, data, recipe, rewind_to=k, test=True, **watched(study))
-    return setting, Folder(CACHE / f"experiment-{identity(setting, '')}")
-
-
-def watched(study: dict) -> dict:
-    return {key: study[key] for key in ("evaluate_every", "evaluate_at") if key in study}
+    run_experiment(model, dataset, recipe_of(study), **options)
 
 
 def stability(n_jobs: int) -> None:
@@ -260,50 +175,67 @@ def overlaps_with_ticket(name: str, level: int, seed: int) -> pd.DataFrame:
 
 def make(name: str, n_jobs: int) -> None:
     """Run one study of STUDIES and write its table, for every step that it rewinds to."""
-    study = {
-        "rewind_to": [0],
-        "recipe": recipe_for(STUDIES[name]["model"], STUDIES[name]["dataset"]),
-    } | STUDIES[name]
-    more = study.pop("arms_at", {})
-    runs = [
-        study | {"rewind_to": k, "arms": study["arms"] + more.get(k, [])}
-        for k in study["rewind_to"]
-    ]
-    table = pd.concat([run_experiment(**run, folder=CACHE, n_jobs=n_jobs) for run in runs])
-    # What notebooks draw, in a file that stays small: races for the controls, ends for all, losses
-    # at the end only.
-    last = table.groupby(["arm", "rewind_step", "seed", "level"])["step"].transform("max")
-    ends, several = table["step"] == last, len(study["rewind_to"]) > 1 or name.startswith("race-")
-    races = table["arm"].isin(CONTROLS) & (not several)
-    accuracy, validation = table["metric"] == "accuracy", table["split"] == "validation"
-    kept = (accuracy & (races | ends)) | (validation & ends)
-    table = table[kept & (table["split"] != "train")]
-    table = table.drop(columns=["dataset", "model", "epoch"]).round({"density": 5, "value": 4})
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    table.to_csv(FOLDER / f"{name}.csv", index=False)
+    study = STUDIES[name]
+    if "fine-tuning" in [*study["arms"], *sum(study.get("arms_at", {}).values(), [])]:
+        declare_retraining(name)
+    options = {"seeds": study["seeds"], "folder": CACHE, "n_jobs": n_jobs} | watched(study)
+    tables, last = [], study["levels"]
+    dataset = study["dataset"] if isinstance(study["dataset"], str) else data_of(study)
+    for k in study.get("rewind_to", [0]):
+        arms = study["arms"] + study.get("arms_at", {}).get(k, [])
+        long = [arm for arm in arms if arm in (*RETRAINING, *AS_LONG)]
+        for some, levels in (
+            ([arm for arm in arms if arm not in long], last),
+            (long, study.get("chains_to", last)),
+        ):
+            if some:
+                controls = [
+                    n for n in study.get("control_levels", range(1, last + 1)) if n <= levels
+                ]
+                what = {"arms": some, "levels": levels, "control_levels": controls, "rewind_to": k}
+                recipe = recipe_of(study)
+                tables.append(run_experiment(study["model"], dataset, recipe, **what, **options))
+    table = pd.concat(tables, ignore_index=True)
+    write_table(name, table)
+    write_correct(name)
     write_provenance(name, study)
 
 
-def write_provenance(name: str, study: dict) -> None:
-    """How a table was made, beside it."""
-    data = load_dataset(study["dataset"])
-    provenance = {
-        "command": f"python benchmarks/reference.py {name}",
-        "date": datetime.date.today().isoformat(),
-        "model": study["model"],
-        "dataset": repr(data),
-        "arms": study["arms"],
-        "seeds": list(study["seeds"]),
-        "rewind_to": study["rewind_to"],
-        "step": "fast",
-        "sparse_below": SPARSE_BELOW,  # for fully connected networks
-        "recipe": asdict(study["recipe"]) | {"steps": study["recipe"].steps(data)},
-        "versions": {
-            package: version(package) for package in ("torch", "numpy", "lthlab", "mnist1d")
-        }
-        | {"python": platform.python_version(), "machine": platform.machine()},
-    }
-    (FOLDER / f"{name}.json").write_text(json.dumps(provenance, indent=2, default=str) + "\n")
+def write_table(name: str, table: pd.DataFrame) -> None:
+    """What notebooks draw, in a file that stays small.
+
+    Of all trainings the first and the last values, and those at the lowest validation loss; of the
+    controls also the accuracy by step.
+    """
+    run = ["arm", "rewind_step", "seed", "level"]
+    step, accuracy = table["step"], table["metric"] == "accuracy"
+    last = table.groupby(run)["step"].transform("max")
+    first = table.groupby(run)["step"].transform("min")
+    loss = table["value"].where((table["metric"] == "loss") & (table["split"] == "validation"))
+    lowest = table.loc[loss.groupby([table[key] for key in run]).idxmin()]
+    at_lowest = pd.MultiIndex.from_frame(table[[*run, "step"]]).isin(
+        pd.MultiIndex.from_frame(lowest[[*run, "step"]])
+    )
+    several = table["rewind_step"].nunique() > 1 or name.startswith("race-")
+    races = table["arm"].isin(CONTROLS) & (not several)
+    ends = (step == last) | at_lowest
+    kept = (accuracy & (races | ends | (step == first))) | ((table["split"] != "train") & ends)
+    table = table[kept].drop(columns=["dataset", "model", "epoch"]).drop_duplicates()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    table.round({"density": 5, "value": 4}).to_csv(FOLDER / f"{name}.csv", index=False)
+
+
+def write_correct(name: str) -> None:
+    """The right answers of each training on the test split, in the order of the table's rows."""
+    table = pd.read_csv(FOLDER / f"{name}.csv")
+    table, rows = table.query("split == 'test'"), []
+    for k, part in table.groupby("rewind_step", sort=False):
+        _, finished = finished_levels(name, k)
+        keys = part[["arm", "seed", "level"]].itertuples(index=False, name=None)
+        rows += [finished[key].correct.numpy() for key in keys]
+    np.savez_compressed(
+        FOLDER / f"{name}.npz", bits=np.packbits(rows, axis=1), examples=len(rows[0])
+    )
 
 
 if __name__ == "__main__":
