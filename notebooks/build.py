@@ -110,9 +110,11 @@ def find_faults(source: Path, built: Path) -> list[str]:
     if not built.exists():
         return ["not built"]
     expected, found, faults = read_source(source), nbformat.read(built, as_version=4), []
-    if [(c.cell_type, c.source) for c in expected.cells] != [
-        (c.cell_type, c.source) for c in found.cells
-    ]:
+    cells, those = (
+        [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
+        for notebook in (expected, found)
+    )
+    if cells != those:
         faults.append("stale: its cells are not those of its source")
     if found.metadata.get("kernelspec", {}).get("name") != "python3":
         faults.append("names no kernel: JupyterLab would ask for one")

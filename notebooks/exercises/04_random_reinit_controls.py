@@ -11,7 +11,7 @@ from scipy import stats
 import lthlab
 
 # %% [markdown]
-# ## 1. A control that changes one thing
+# ## 1. Other weights, as many
 #
 # Write `shuffle(mask, seed)`: a bool tensor with as many weights kept, at random places. The same seed gives the same mask. (Beware: a shuffle that
 # shuffles nothing is a well-known mistake.)

@@ -13,7 +13,7 @@
 #
 # **You need** notebook 00, and to have heard of matrix products.
 #
-# **Time**: 25 minutes to read, about 1 minute to run.
+# **Time**: 30 minutes to read, about 1 minute to run.
 
 # %%
 import matplotlib.pyplot as plt
@@ -311,16 +311,59 @@ print(
 # been extended a very long way.
 
 # %% [markdown]
-# ## 7. GPT-3
+# ## 7. How big, how dear
+#
+# This course follows an article: J. Frankle, *Do Neural Networks Really Need to Be So Big?* (2021). It opens with four
+# figures: how large networks are, what it costs to train one, what it takes to use it, and what it emits. We work out
+# each of them. What others published comes from one file, which names a source for every number:
+
+# %%
+from importlib.resources import files
+
+facts = pd.read_csv(files("lthlab") / "assets/published.csv").set_index("what")
+published = facts["value"]
+three = facts.loc[["GPT-2", "GPT-3", "GPT-3 training cost"]]
+three.style.format({"value": "{:,.0f}"})
+
+# %% tags=["article-01"]
+models = facts.query("unit == 'parameters'")
+left = ["AlexNet", "VGG-16", "GPT-2", "T5-11B", "GPT-3", "Switch-C", "PaLM"]
+right = ["LeNet-5", "ResNet-50", "BERT-base", "Llama 3.1 405B"]
+figure, ax = plt.subplots(figsize=(8.5, 4.6))
+ax.scatter(models["year"], models["value"], color=plots.arm_color("dense"))
+for names, side, shift in ((left, "right", -7), (right, "left", 7)):
+    for name, row in models.loc[names].iterrows():
+        place = {"xytext": (shift, 0), "textcoords": "offset points", "ha": side}
+        place |= {"va": "center", "fontsize": "small"}
+        ax.annotate(name, (row["year"], row["value"]), **place)
+ax.axhline(cost.parameters(model).total, color="0.5", linestyle=":")
+ax.text(2008, 3.5e5, "the network of this notebook", fontsize="small")
+ax.set(yscale="log", xlabel="first published", ylabel="parameters", xlim=(1997, 2031))
+plt.show()
+times = published["GPT-3"] / published["GPT-2"]
+print(f"GPT-3 has {published['GPT-3']:.3g} parameters, {times:.0f} times GPT-2's")
+
+# %% [markdown]
+# *Sources: LeCun et al. 1998 (LeNet-5), Krizhevsky et al. 2012 (AlexNet), Simonyan & Zisserman 2015 (VGG-16), He et al.
+# 2016 (ResNet-50; counted in torchvision), Devlin et al. 2019 (BERT), Radford et al. 2019 (GPT-2), Raffel et al. 2020
+# (T5), Brown et al. 2020 (GPT-3), Fedus et al. 2022 (Switch-C; for each token it uses one expert of each layer, a small
+# part of the whole), Chowdhery et al. 2022 (PaLM), Llama Team 2024. Without a name: ResNet-152, Vaswani et al. 2017
+# (Transformer), BERT-large, Shoeybi et al. 2019 (Megatron-LM), Rosset 2020 (Turing-NLG). A selection, not a census.*
+#
+# The scale is logarithmic: each line is ten times the one below. The article says that sizes keep growing. In
+# this list the record rises until 2021. Several makers no longer publish their counts, and the list holds no guesses.
+#
+# ### GPT-3 by our rule
 #
 # The language model GPT-3 (Brown et al. 2020) has 175 billion parameters and was trained on 300 billion words
 # and word pieces (*tokens*). Section 4 gives the rule, two FLOPs per weight and example, times three for training in
 # a deep network, and it is all we need.
 
 # %%
-GPT3_PARAMETERS, GPT3_TOKENS = 175e9, 300e9
+GPT3_PARAMETERS, GPT3_TOKENS = published["GPT-3"], published["GPT-3 tokens"]
 gpt3_flops = 6 * GPT3_PARAMETERS * GPT3_TOKENS
-print(f"our rule: {gpt3_flops:.2e} FLOPs;   the paper's appendix D: {3.14e23:.2e}")
+paper = published["GPT-3 training FLOPs"]
+print(f"our rule: {gpt3_flops:.2e} FLOPs;   the paper's appendix D: {paper:.2e}")
 print(f"weights alone: {2 * GPT3_PARAMETERS / 1e9:.0f} GB at two bytes each")
 larger, more = GPT3_PARAMETERS / 266_200, gpt3_flops / counted
 print(f"times our network: {larger:,.0f} in weights, {more:.1e} in FLOPs")
@@ -339,7 +382,7 @@ def training_bill(
     tokens=300e9,  # examples: words for a language model, images for ours
     flops_per_second=28e12,  # Lambda's optimistic figure for one V100
     dollars_per_hour=1.50,  # rent of one processor
-    watts=330,  # drawn by one processor and its share of the server
+    watts=330,  # measured: one processor and its share of the server
     overhead=1.10,  # cooling and power supply of the data centre (PUE)
     grams_per_kwh=429,  # CO2e of the electricity
 ):
@@ -356,7 +399,11 @@ def training_bill(
     }
 
 
-pd.Series(training_bill()).map("{:,.1f}".format)
+# %% tags=["article-02"]
+bill = pd.Series(training_bill())
+estimate = published["GPT-3 training cost"] / 1e6
+print(f"ours {bill['million dollars']:.2f} million dollars;   published {estimate:.1f}")
+bill.map("{:,.1f}".format)
 
 # %% [markdown]
 # Where the assumptions come from:
@@ -364,9 +411,9 @@ pd.Series(training_bill()).map("{:,.1f}".format)
 # - 28 TFLOP/s ("theoretical") and 1.50 dollars per hour (the lowest price, reserved for three years) on an NVIDIA
 #   V100: C. Li, *OpenAI's GPT-3 Language Model: A Technical Overview*, Lambda 2020, the source of the much quoted
 #   **4.6 million dollars** and 355 processor-years. With these assumptions it is a low estimate.
-# - 330 W per processor, overhead 1.10 and 429 g/kWh, as well as published totals to compare with (1,287 MWh and
-#   552 tonnes for GPT-3, at a measured 24.6 TFLOP/s): D. Patterson et al., *Carbon Emissions and Large Neural
-#   Network Training*, 2021, Table 4.
+# - 330 W per processor (measured, with its share of the server's memory, network, fans and host), overhead 1.10 and 429
+#   g/kWh, as well as published totals to compare with (1,287 MWh and 552 tonnes for GPT-3, at a measured 24.6 TFLOP/s):
+#   D. Patterson et al., *Carbon Emissions and Large Neural Network Training*, 2021, Table 4.
 # - 1,984 pounds of CO2e for one passenger's flight between New York and San Francisco and back: E. Strubell, A.
 #   Ganesh and A. McCallum, *Energy and Policy Considerations for Deep Learning in NLP*, ACL 2019, Table 1.
 #
@@ -376,6 +423,92 @@ pd.Series(training_bill()).map("{:,.1f}".format)
 check = training_bill(flops_per_second=24.6e12)
 ours = f"{check['MWh']:,.0f} MWh, {check['tonnes CO2e']:,.0f} t"
 print(f"ours {ours};   published 1,287 MWh, 552 t")
+
+# %% [markdown]
+# ### Using it
+#
+# "Dozens of neural network chips", says the article. NVIDIA's V100, the card of those years, holds 32 GB at most.
+# Besides the weights, each conversation needs memory: of every token, each layer keeps a *key* and a *value*, two lists
+# of numbers that later tokens look at. We take conversations as long as the model allows:
+
+# %% tags=["article-03"]
+weights = 2 * published["GPT-3"]  # bytes: 16 bits each
+token = 2 * 2 * published["GPT-3 layers"] * published["GPT-3 width"]
+conversation = token * published["GPT-3 context"]
+print(f"weights {weights / 1e9:.0f} GB; a conversation {conversation / 1e9:.1f} GB")
+for conversations in (0, 1, 16, 64):
+    need = weights + conversations * conversation
+    cards = math.ceil(need / published["V100 memory"])
+    print(f"{conversations:2} conversations at once: {cards} cards")
+
+# %% [markdown]
+# A single copy of the weights needs fewer than "dozens". Serving many people at once takes dozens.
+#
+# ### A ton of CO2
+#
+# The article says that training a language model a thousand times smaller than GPT-3 emits nearly a ton of CO2, about
+# as much as one passenger's flight from New York to San Francisco. The estimate is by Strubell et al. (2019), and the
+# model is BERT-base. Energy is processors times watts times hours times overhead. We repeat the sum, and
+# set beside it the same work on a chip of today:
+
+# %%
+POUND, SHORT_TON = 453.59237, 2000  # grams, pounds
+gpus, hours = published["BERT-base GPUs"], published["BERT-base hours"]
+then = cost.Assumptions(
+    watts=published["BERT-base power"] / gpus,
+    overhead=published["overhead 2018"],
+    grams_per_kwh=published["electricity US 2018"] * POUND,
+)
+seconds = 3600 * gpus * hours
+energy, pounds = then.kwh(seconds), then.co2e_grams(seconds) / POUND
+flight = pounds / published["flight NY-SF CO2e"]
+smaller = published["GPT-3"] / published["BERT-base"]
+print(f"{gpus:.0f} GPUs x {then.watts:.0f} W x {hours} h x {then.overhead}", end=" ")
+print(f"= {energy:,.0f} kWh; published {published['BERT-base energy']:,.0f}")
+print(f"{pounds:,.0f} pounds CO2e; published {published['BERT-base CO2e']:,.0f}")
+print(f"= {pounds * POUND / 1e6:.2f} tonnes = {pounds / SHORT_TON:.2f} short tons")
+print(f"= {flight:.2f} flights there and back, for {smaller:,.0f} times fewer weights")
+
+# %% tags=["article-04"]
+SHARE = 0.4  # of its peak speed, what a well-tuned large model reaches
+today = cost.Assumptions(watts=published["H100 board power"], overhead=1.1)
+work = 6 * published["BERT-base"] * published["BERT-base tokens"]
+peaks = [published["V100 speed"], published["H100 speed"]]
+times = [seconds, work / (SHARE * peaks[1])]
+rows = {
+    "peak speed, TFLOP/s": [peak / 1e12 for peak in peaks],
+    "percent of it used": [100 * work / t / peak for t, peak in zip(times, peaks)],
+    "GPU-hours": [time / 3600 for time in times],
+    "watts per GPU": [then.watts, today.watts],
+    "overhead (PUE)": [then.overhead, today.overhead],
+    "g CO2e per kWh": [then.grams_per_kwh, today.grams_per_kwh],
+    "kg CO2e": [a.co2e_grams(t) / 1000 for a, t in zip((then, today), times)],
+}
+bert = pd.DataFrame(rows, index=["Strubell et al. 2019", "one H100"]).T
+ratio = bert.iloc[:, 0] / bert.iloc[:, 1]
+ratio.iloc[:2] = 1 / ratio.iloc[:2]  # a faster chip and a busier one emit less
+bert["lowers CO2e by"] = ratio
+bert.style.format("{:,.4g}").format("{:.2f}", subset="lowers CO2e by")
+
+# %%
+fold = ratio["kg CO2e"]
+print(f"CO2e then over CO2e today: {fold:.0f}")
+print(f"the same with the H100 at a tenth of its peak: {fold * 0.1 / SHARE:.0f}")
+large = 6 * published["BERT-large"] * 1e6 * 256 * 512  # steps, sequences, tokens
+print(f"if theirs was BERT-large on long sequences: {fold * work / large:.0f}")
+
+# %% [markdown]
+# The last column multiplies up: chip, use, watts, overhead and grid give the last row. The estimate of 2019 can be repeated
+# to the pound, although "nearly a ton" is rounded up, and the flight in the paper's table goes there and back. But it is not
+# what the same work emits today. The chip is faster, far more of its speed is used, and the data centre wastes less. The
+# watts went up, and the electricity is no cleaner: 480 g is the world's average now, theirs was that of the United States.
+#
+# Read such ratios with care. Their watts were measured, on another card (a Titan X), and include processor and memory;
+# ours are the most that the board alone may draw. And so small a share of a chip's speed is suspicious. The paper takes
+# its hours from NVIDIA, as those of BERT-base. NVIDIA's own code of that year (the README of Megatron-LM) speaks of
+# three days on 64 V100s for BERT-*large*, and trains it on sequences of 512. If that was the run, the last line holds.
+# We do not know.
+# **A published footprint is a product of assumptions: repeat it before you quote it.**
 
 # %% [markdown]
 # ### Turn the knobs

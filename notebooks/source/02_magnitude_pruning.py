@@ -153,8 +153,9 @@ for fraction in (0.5, 0.9):
 # | magnitude, global | the same | over all layers together |
 # | OBD, layer and global | the loss that the deletion would cost, by a second-order estimate | both |
 #
-# **Optimal Brain Damage** (LeCun, Denker and Solla, 1989) asks how the loss $E$ changes when weight $w_i$ becomes 0.
-# At the end of training the slope is about zero, so what is left is the curvature (how quickly the slope changes) $h_{ii} = \partial^2 E / \partial w_i^2$:
+# **Optimal Brain Damage** (LeCun, Denker and Solla, 1989) asks how the loss $E$ changes when weight $w_i$ becomes 0. At
+# the end of training the slope is about zero, so what is left is the curvature (how quickly the slope changes) $h_{ii}
+# = \partial^2 E / \partial w_i^2$:
 #
 # $$\delta E_i \approx \tfrac{1}{2} h_{ii} w_i^2$$
 #
@@ -176,8 +177,8 @@ plt.show()
 
 # %% [markdown]
 # *4,000 randomly chosen weights of the first layer; the few smaller than the axes are left out. Curvature from 128
-# training images (in Gauss-Newton form: see `obd??`), scored once.* They agree in tendency (up and to the right) and disagree by
-# orders of magnitude on single weights. Who is right is not a matter of taste; we can measure.
+# training images (in Gauss-Newton form: see `obd??`), scored once.* They agree in tendency (up and to the right) and
+# disagree by orders of magnitude on single weights. Who is right is not a matter of taste; we can measure.
 
 # %% [markdown]
 # ## 4. Five seeds, not one
@@ -298,7 +299,7 @@ plt.show()
 # %% [markdown]
 # *Mean and 95 % interval over five trained networks (n = 5). Same networks for all scores.*
 
-# %%
+# %% tags=["article-05"]
 print("points better than random pruning (paired, 95 % interval)")
 for kept in (0.2, 0.1, 0.05):
     here = part[part["density"] == kept]
@@ -447,7 +448,7 @@ for kept in (0.1, 0.01):
 #
 # The claim of this notebook's first sentence, in numbers. At 10 % density, step by step:
 
-# %%
+# %% tags=["article-06"]
 tenth = stairs[(stairs["density"] - 0.1).abs() < 1e-3]
 against_longer = lthlab.paired(tenth, "iterative", "dense, trained as long")
 first = results.query("experiment == 'dense'")
@@ -460,15 +461,17 @@ if min(against_first.low, against_longer.low) < -0.01:
     print("A loss of more than one point cannot be excluded.")
 else:
     print("A loss of more than one point lies outside both intervals:")
-    print("90 % are gone at the dense network's accuracy.")
+    print("90 % are gone, and no more than a point of accuracy with them.")
 
 # %% [markdown]
 # *n = 5, paired by seed, 95 % t-intervals, validation data. Density, recipe and data are fixed; seeds set the
 # initial values and the order of the data.*
 #
 # Why two comparisons? The pruned network was trained for nine epochs more than the one it came from. The second
-# comparison gives the dense network those nine epochs too. A gain that is clear in the first and open in the second
-# is no proof that *pruning* improved anything; that nothing was lost, both agree.
+# comparison gives the dense network those nine epochs too. A gain that is clear in the first and open in the second is
+# no proof that *pruning* improved anything; whether more than a point was lost, the last lines say of both. J.
+# Frankle's article *Do Neural Networks Really Need to Be So Big?* says that nine in ten parameters of a trained network
+# can go without harm; this is what that is worth here.
 
 # %% [markdown]
 # ## 9. What this does not save
@@ -503,15 +506,18 @@ print(room.map("{:.2f} MB".format).to_string())
 # %% [markdown]
 # And training? We trained the whole network first, then the pruned ones *in addition*:
 
-# %%
+# %% tags=["article-07"]
 nine = replace(recipe, duration="9ep")
 dense_run = lthlab.cost.training_flops(model, dataset, recipe).total / 1e9
 again_run = lthlab.cost.training_flops(model, dataset, nine, kept).total / 1e9
 print(f"training the dense network       {dense_run:6.1f} GFLOPs")
 print(f"pruning to 10 % in three steps   {again_run:6.1f} GFLOPs more, zeros included")
+both = f"{flops.total / 1e6:.2f} MFLOPs, {flops.nonzero / 1e6:.2f} if zeros are skipped"
+print(f"one use, that is one image: {both}")
 
 # %% [markdown]
-# Pruning after training saves nothing in training: it adds to it. To save there, one would have to prune *before*.
+# Pruning after training saves nothing in training: it adds to it. What it can lower is the cost of *use*. To save in
+# training, one would have to prune *before*.
 # So: take the mask we have just found, and train the small network alone, from the beginning. The experience was that
 # this works less well (Han et al. 2015; Li et al. 2017). The next notebook tries.
 
@@ -549,7 +555,8 @@ print(f"pruning to 10 % in three steps   {again_run:6.1f} GFLOPs more, zeros inc
 # - Compare in pairs, with the same amount of training, and print the interval.
 # - Pruning after training saves room. It does not save training, and not time by itself.
 #
-# **Sources**: Y. LeCun, J. Denker and S. Solla, *Optimal Brain Damage*, NIPS 1989. S. Han, J. Pool, J. Tran and
+# **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* (the article whose statements this course
+# tests). Y. LeCun, J. Denker and S. Solla, *Optimal Brain Damage*, NIPS 1989. S. Han, J. Pool, J. Tran and
 # W. Dally, *Learning both Weights and Connections for Efficient Neural Networks*, NeurIPS 2015. H. Li et al., *Pruning
 # Filters for Efficient ConvNets*, ICLR 2017. T. Gale, E. Elsen and S. Hooker, *The State of Sparsity in Deep Neural
 # Networks*, 2019.

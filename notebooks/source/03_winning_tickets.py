@@ -259,16 +259,17 @@ plt.show()
 # pairs decide, in the next table.*
 #
 # With five seeds one can never show that two things are *equal*. We ask for less, and say so: **not worse by more than
-# one point**, with the whole 95 % interval of the paired difference. The margin is ours, not the paper's. A ticket that
-# passes is called **matching** (the word is from Frankle et al. 2020). "False" means *not shown with five seeds*.
+# one point**, with the whole 95 % interval of the paired difference. A ticket that passes is called **matching**. The
+# word is from Frankle et al. 2020, who allow 0.2 points; the point is our own, looser margin, because five seeds rarely
+# tell less. The table has both. "False" means *not shown with five seeds*.
 
 # %%
 rows = []
 for level in ticket.levels[1:]:
     gap = lthlab.paired(at(final, level.number), "ticket", "dense")
-    not_worse, better = gap.low > -0.01, gap.low > 0
-    rows.append((level.number, level.density, gap.points(2), not_worse, better))
-shown = ["shown: not worse by 1 point", "shown: better"]
+    shown = [gap.low > -margin for margin in (0.01, 0.002, 0)]
+    rows.append((level.number, level.density, gap.points(2), *shown))
+shown = ["shown: not worse by 1 point", "by 0.2 points", "shown: better"]
 columns = ["level", "density", "ticket minus dense, points", *shown]
 gaps = pd.DataFrame(rows, columns=columns).set_index("level")
 gaps.style.format({"density": "{:.1%}"})
@@ -276,7 +277,7 @@ gaps.style.format({"density": "{:.1%}"})
 # %% [markdown]
 # These rows share their five dense runs: if those were unlucky, all tickets look good. So read the trend and not single
 # rows, and wait for the test images in section 9. But the first surprise stands: one weight in 28, trained alone from
-# its original value, and nothing is lost.
+# its original value, and no loss is to be seen.
 #
 # The other three arms, at the lowest density:
 
@@ -296,9 +297,11 @@ for arm in ("reinitialised", "ticket, other order", "small dense"):
 #
 # ## 6. Do they learn less by heart?
 #
-# Several tickets are *ahead* of the dense network. The paper saw this too, and found a smaller gap between training and
-# test accuracy: fewer weights, less learning by heart. A good explanation can be tested. If it holds here, tickets
-# should have a *higher* loss on the training images.
+# Several tickets are *ahead* of the dense network. The paper saw this too: by more than 0.3 points at 13.5 % where
+# training is stopped early, by up to 0.35 points at its end. It also says that tickets *generalise better*, that is,
+# with a smaller gap between training and test accuracy. The test images have to wait (section 9). But one explanation
+# can be tested now: fewer weights, less learning by heart. If it holds here, tickets should have a *higher* loss on the
+# training images.
 #
 # > **Predict.** Training loss of the tickets at the end: above or below the dense network's?
 
@@ -310,8 +313,6 @@ ax = plots.lines(losses, x="density", markers=True)
 plots.density_axis(ax, losses["density"])
 ax.set(ylabel="loss after 10 epochs (nats)", ylim=(0, None))
 plt.show()
-
-# %%
 end_losses = table[table["step"] == recipe.steps(dataset)].query("metric == 'loss'")
 for split in ("train", "validation"):
     rows = end_losses[end_losses["split"] == split]
@@ -324,9 +325,9 @@ for split in ("train", "validation"):
 
 # %% [markdown]
 # *Mean over the last epoch's batches (train) and over all validation images, n = 5, paired.* It is the other way round:
-# tickets fit their *training* images better than the dense network does. In our short training they are not held
-# back by having few weights; they get further in the same time. The explanation is good for the paper's 50,000 steps,
-# where nearly every network has learnt its training images completely. It is not the explanation here.
+# tickets fit their *training* images better than the dense network does. In our short training they are not held back
+# by having few weights; they get further in the same time. In the paper's 50,000 steps nearly every network has learnt
+# its training images completely, so this cannot be read off there. Less learning by heart is not the explanation here.
 #
 # ## 7. Is it fast?
 #
@@ -373,7 +374,8 @@ print(
 # ### Faster by the paper's measure?
 #
 # A head start is not a faster pace. The paper measures speed by the iteration at which the *validation loss* is lowest
-# (where one would stop early). The same here, to the epoch:
+# (where one would stop early). The same here, to the epoch. A training whose loss is lowest at its very end might have
+# gone lower still: its number is only a lower bound. Such a training is called **censored**, and we count them:
 
 # %%
 loss = table.query("split == 'validation' and metric == 'loss' and step > 0")
@@ -383,18 +385,23 @@ best = lowest.assign(value=lowest["epoch"])
 for number in (5, 10, 15):
     for arm in ("ticket", "reinitialised"):
         late = lthlab.paired(at(best, number), arm, "dense")
+        epochs = best.query("arm == @arm and level == @number")["epoch"]
         print(
             f"{ticket.levels[number].density:5.1%} {arm:14s} lowest validation loss",
-            f"{late.mean:+.1f} [{late.low:+.1f}, {late.high:+.1f}] epochs after dense",
+            f"{late.mean:+.1f} [{late.low:+.1f}, {late.high:+.1f}] epochs after dense,",
+            f"{(epochs == 10).sum()} of {len(epochs)} censored",
         )
-dense_epochs = best[best["arm"] == "dense"]["value"]
-print(f"      dense          epoch {dense_epochs.mean():.1f} on average")
+epochs = best[best["arm"] == "dense"]["epoch"]
+censored = f"{(epochs == 10).sum()} of {len(epochs)} censored"
+print(f"      dense          epoch {epochs.mean():.1f} on average, {censored}")
 
 # %% [markdown]
-# *n = 5, paired; below zero is earlier than dense.* By this stricter measure look for intervals that exclude zero. The
-# *reinitialised* network needs longer at the two lower densities. The ticket is earlier than the *dense* network at moderate
-# densities at best, and at the lowest density no lead is to be seen (the paper, too, finds the advantage gone where
-# tickets get very small). Two measures of "fast", two answers: a paper, or a notebook, should say which one it means.
+# *n = 5, paired; below zero is earlier than dense. A censored training counts with its last epoch, so where many of an
+# arm are censored, it is later than printed.* By this stricter measure look for intervals that exclude zero. The
+# *reinitialised* network needs longer at the two lower densities. The ticket is earlier than the *dense* network at
+# moderate densities at best, and at the lowest density no lead is to be seen (the paper, too, finds the advantage gone
+# where tickets get very small). Two measures of "fast", two answers: a paper, or a notebook, should say which one it
+# means.
 #
 # ## 8. Is it the values?
 #
@@ -411,18 +418,23 @@ for number in CONTROLLED:
 
 # %% [markdown]
 # Early in training the values are worth a lot. At the end they are worth a point or two at the lowest density and less
-# above it, and the control is close to the *dense* network (section 5). Liu et al. (2019) found as much at moderate sparsity and doubted the hypothesis for it.
-# Frankle and Carbin's reply: go sparser.
+# above it, and the control is close to the *dense* network (section 5). Liu et al. (2019) found as much at moderate
+# sparsity and doubted the hypothesis for it. Frankle and Carbin's reply: go sparser.
 #
 # So let us. Seven more levels, and ten seeds; this took a while, so we did it for you. The table comes with the
-# package; `python benchmarks/reference.py fashion-mini` makes it again.
+# package; `python benchmarks/reference.py fashion-mini` makes it again. In it the control has three draws of new values
+# for each mask; the mean of the three counts as the result of a seed.
 
 # %%
 from importlib.resources import files
 
 reference = pd.read_csv(files("lthlab").joinpath("assets/reference/fashion-mini.csv"))
-reference = reference.query("split == 'validation' and metric == 'accuracy'")
-reference_final = reference[reference["step"] == reference["step"].max()]
+ends = reference[reference["step"] == reference["step"].max()]
+ends = ends.query("metric == 'accuracy'")
+ends = ends.assign(arm=ends["arm"].str.replace(r", draw \d", "", regex=True))
+run = ["arm", "level", "density", "seed"]
+ends = ends.groupby([*run, "split"])["value"].mean().unstack("split").reset_index()
+reference_final = ends.rename(columns={"validation": "value"})
 figure, ax = plt.subplots()
 against_dense(reference_final, ax)
 for arm in ("reinitialised", "ticket"):
@@ -446,9 +458,10 @@ for number, density_here in sparser.groupby("level")["density"].first().items():
 print(pd.DataFrame(rows).T.to_string())
 
 # %% [markdown]
-# *Lines: mean and 95 % interval over ten seeds (n = 10), paired differences in points. Crosses: the mean of your five
-# seeds.* Find the density at which the ticket still matches and the control no longer does. There the values decide.
-# Notebook 04 takes this up, with more controls: is it the values, their signs, or only how many weights each layer kept?
+# *Lines: mean and 95 % interval over ten seeds (n = 10), paired differences in points; five of the ten are yours.
+# Crosses: the mean of your five.* Find the density at which the ticket still matches and the control no longer does.
+# There the values decide. Notebook 04 takes this up, with more controls: is it the values, their signs, or only how
+# many weights each layer kept?
 #
 # ## 9. Once: the test images
 #
@@ -466,6 +479,26 @@ for arm, against in pairs:
 # %% [markdown]
 # *Test accuracy, n = 5.* We do not go back and improve anything now. If we did, this would have been a second set of
 # validation images.
+#
+# And do tickets *generalise better*? The paper means the gap between training and test accuracy at the end. From the ten
+# seeds of the reference:
+
+# %%
+general = ends.assign(value=ends["train"] - ends["test"])
+print("ticket minus dense, in points: training accuracy | test accuracy | gap")
+for number, kept_there in sparser.groupby("level")["density"].first().items():
+    found = [
+        lthlab.paired(at(ends.assign(value=values), number), "ticket", "dense")
+        for values in (ends["train"], ends["test"], general["value"])
+    ]
+    words = [each.points().removesuffix(", n = 10") for each in found]
+    print(f"{kept_there:6.1%}  " + " | ".join(f"{word:18s}" for word in words))
+
+# %% [markdown]
+# *Mean and 95 % interval, n = 10, paired.* At 3.6 % of the weights and above the gap is *larger* than that of the dense
+# network, not smaller: tickets gain more on the training images than on the test images. It is smaller only at 1.9 %
+# and below, and there they no longer fit the training images better. So in the paper's sense tickets do not generalise
+# better here, until very few weights are left, although at moderate densities they are not worse on new images.
 #
 # ## 10. What did the winners have in common?
 #
@@ -495,12 +528,12 @@ axes[0].legend()
 figure.tight_layout()
 
 # %% [markdown]
-# *Seed 0, all three layers at the lowest density.* Large at the beginning tends to be large at the end, and large is what
-# magnitude pruning keeps. So the control differs from the ticket in *scale*, too, not only in luck.
+# *Seed 0, all three layers at the lowest density.* Large at the beginning tends to be large at the end, and large is
+# what magnitude pruning keeps. So the control differs from the ticket in *scale*, too, not only in luck.
 #
 # The paper (appendix F.1: Adam, MNIST, 50,000 steps) saw two humps in the second and the output layer but *not* in the
-# first, which kept its bell; with SGD (F.2) all layers had them. Perhaps our first layer, after 38 times fewer steps, has
-# not moved far from where it began. That is a guess, and one you can test.
+# first, which kept its bell; with SGD (F.2) all layers had them. Perhaps our first layer, after 38 times fewer steps,
+# has not moved far from where it began. That is a guess, and one you can test.
 #
 # And where are the survivors?
 
@@ -550,7 +583,7 @@ except ValueError as error:
 # %% [markdown]
 # ## 12. The catch
 
-# %%
+# %% tags=["article-11"]
 costs = [
     lthlab.cost.training_flops(model, dataset, recipe, level.masks)
     for level in ticket.levels
@@ -566,9 +599,10 @@ for what, flops in bill.items():
     print(f"{what:48s} {flops / 1e9:7.1f} GFLOPs")
 
 # %% [markdown]
-# We know that the small network *was there* from the beginning. We found it only by training the large one once and
-# fourteen ever sparser ones after it. Two problems stand between this and cheap training: finding tickets without
-# training first (notebook 06), and making sparse networks fast (07).
+# We know that the small network *was there* from the beginning. We found it only in retrospect, by training the large
+# one once and fourteen ever sparser ones after it. (J. Frankle's article *Do Neural Networks Really Need to Be So Big?*
+# says so.) Two problems stand between this and cheap training: finding tickets without training first (notebook 06),
+# and making sparse networks fast (07).
 #
 # ## 13. The paper's claims, and what you saw
 
@@ -580,25 +614,29 @@ MEASURES = {
     "accuracy after one epoch, 3.6 %": at(first_epoch, last),
     "accuracy at the end, 1.2 %, reference": at(reference_final, 20),
     "training loss at 10.8 % (100 = 1 nat)": at(train_loss, 10),
+    "training minus test accuracy at 10.8 %, reference": at(general, 10),
 }
-end, early, sparse, heart = MEASURES
+end, early, sparse, heart, gap_10 = MEASURES
 control = "reinitialised"
 CLAIMS = [  # the claim, its measure, an arm, the arm to compare it with, how it differs
-    ("tickets match dense (Figure 1, section 2)", end, "ticket", "dense", "as good"),
+    ("tickets match dense, to a point (section 2)", end, "ticket", "dense", "as good"),
     ("tickets are ahead early", early, "ticket", "dense", "higher"),
     ("the control learns more slowly", early, control, "ticket", "lower"),
     ("the control ends lower than the ticket", end, control, "ticket", "lower"),
     ("the control ends lower than dense", end, control, "dense", "lower"),
     ("the control ends lower than dense, sparser", sparse, control, "dense", "lower"),
-    ("tickets learn less by heart (section 2)", heart, "ticket", "dense", "higher"),
+    ("tickets generalise better (section 2)", gap_10, "ticket", "dense", "lower"),
+    ("because they learn less by heart", heart, "ticket", "dense", "higher"),
 ]
 
 
 # %%
 def verdict(gap, claimed):
     """Where does the interval lie: on the claimed side of zero, or not?"""
+    if claimed == "as good" and gap.low > -0.01:
+        return f"worse, by {-100 * gap.mean:.1f} points" if gap.high < 0 else "seen"
     if claimed == "as good":
-        return "seen" if gap.low > -0.01 else "not seen"
+        return "not seen"
     if gap.low <= 0 <= gap.high:
         return "not seen"
     return "seen" if (gap.mean > 0) == (claimed == "higher") else "opposite"
@@ -612,9 +650,10 @@ columns = ["claim", "measured as", "difference and 95 % interval", "verdict"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# *Verdicts come from the intervals: seen where it lies on the claimed side of zero, opposite where it lies on the other,
-# not seen where it holds zero. The first asks for a margin of one point.* Our setting is small and short; "not seen here"
-# is a statement about this setting, not about the paper.
+# *Verdicts come from the intervals: seen where it lies on the claimed side of zero, opposite where it lies on the
+# other, not seen where it holds zero. The first allows a margin of one point; where all of the interval is below zero,
+# it says by how much. The last row is our reading, not a claim of the paper.* Our setting is small and short; "not seen
+# here" is a statement about this setting, not about the paper.
 
 # %% [markdown]
 # ## 14. Your turn
@@ -640,13 +679,14 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # ## Take away
 #
 # - **Iterative magnitude pruning**: train, prune the smallest, rewind to the initial values, repeat.
-# - A ticket with less than 4 % of the weights *matches* the dense network here, in the same number of iterations, and
-#   starts far ahead of it. A dense network of the same size does not match.
+# - A ticket with less than 4 % of the weights *matches* the dense network here (to a point of accuracy), in the same
+#   number of iterations, and starts far ahead of it. A dense network of the same size does not match.
 # - New values on the same mask cost most of the early lead. Whether they cost final accuracy depends on the density:
 #   little at 3.6 %, more further down.
-# - Explanations want tests, too: "less learning by heart" was not what happened here.
+# - Explanations want tests, too: "less learning by heart" was not what happened here, and the gap between training and
+#   test accuracy grew before it shrank.
 # - Finding a ticket this way costs more than one training with it saves.
 #
-# **Source**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*,
-# ICLR 2019. Z. Liu et al., *Rethinking the Value of Network Pruning*, ICLR 2019. J. Frankle et al., *Linear Mode
-# Connectivity and the Lottery Ticket Hypothesis*, ICML 2020.
+# **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* J. Frankle and M. Carbin, *The Lottery Ticket
+# Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR 2019. Z. Liu et al., *Rethinking the Value of Network
+# Pruning*, ICLR 2019. J. Frankle et al., *Linear Mode Connectivity and the Lottery Ticket Hypothesis*, ICML 2020.

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Making sparsity fast
 #
-# A network with a tenth of its weights needs a tenth of the arithmetic. Does it take a tenth of the time? Almost never, and
-# mostly it takes exactly as long as before. That is what users of pruning libraries find out, often after months. In this
-# notebook you find out in minutes, on your own machine, see where the time goes, and then get some of it back.
+# A network with a tenth of its weights needs a tenth of the arithmetic. Does it take a tenth of the time? Almost never,
+# and mostly it takes exactly as long as before. That is what users of pruning libraries find out, often after months.
+# In this notebook you find out in minutes, on your own machine, see where the time goes, and then get some of it back.
 #
 # **After this notebook you can**
 # - time small pieces of code so that the result means something;
@@ -52,10 +52,10 @@ COLORS = dict(zip(FORMATS, ["0.6", *sns.color_palette("colorblind")]))
 # %% [markdown]
 # ## 1. How to time something
 #
-# Three rules. Run it a few times first (*warm up*: memory is fetched, code is compiled). Let the contenders **take turns**, so
-# that a moment when the machine is busy hits all of them. Report the **median**, because a single interruption can make one
-# run ten times as long, and only **ratios** of things measured side by side: they travel to other machines, microseconds
-# do not.
+# Three rules. Run it a few times first (*warm up*: memory is fetched, code is compiled). Let the contenders **take
+# turns**, so that a moment when the machine is busy hits all of them. Report the **median**, because a single
+# interruption can make one run ten times as long, and only **ratios** of things measured side by side: they travel to
+# other machines, microseconds do not.
 
 
 # %%
@@ -75,9 +75,10 @@ def race(contenders, rounds=15, repeat=5):
 # %% [markdown]
 # ## 2. Masks do not make anything faster
 #
-# > **Predict.** LeNet-300-100, with 100 %, 10 % and 1 % of its weights. How long do 60 pictures take, compared with dense?
+# > **Predict.** LeNet-300-100, with 100 %, 10 % and 1 % of its weights. How long do 60 pictures take, compared with
+# > dense?
 
-# %%
+# %% tags=["article-13"]
 dataset = load_dataset("fashion-mini")
 x = dataset.test.x[:60]
 model = build_model("lenet-300-100", dataset)
@@ -94,15 +95,16 @@ both = (both / both.loc[1.0]).rename_axis("density")
 both.style.format("{:.2f}").format_index("{:.0%}")
 
 # %% [markdown]
-# The arithmetic shrinks, the time does not. A mask sets numbers to zero, and a dense kernel multiplies by zero as carefully
-# as by anything else. To be faster, a computation has to *know* where the zeros are, in a form that saves more than the
-# knowing costs.
+# The arithmetic shrinks, the time does not: 90 % fewer parameters are not 90 % less cost (J. Frankle says so in *Do
+# Neural Networks Really Need to Be So Big?*). A mask sets numbers to zero, and a dense kernel multiplies by zero as
+# carefully as by anything else. To be faster, a computation has to *know* where the zeros are, in a form that saves
+# more than the knowing costs.
 
 # %% [markdown]
 # ## 3. What your machine can do
 #
-# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate. Measure
-# them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
+# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate.
+# Measure them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
 
 # %%
 big, source = torch.randn(768, 768), torch.randn(32_000_000)
@@ -118,9 +120,11 @@ source = target = None  # 256 MB that nobody needs any more
 
 # %% [markdown]
 # A computation that does fewer operations per byte than that waits for memory, whatever its FLOPs. The number of
-# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the **roofline**.
+# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the
+# **roofline**.
 #
-# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in CSR.
+# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in
+# CSR.
 
 # %%
 ROWS, COLUMNS, KEEP = 300, 784, 0.05
@@ -156,13 +160,13 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the sloping
-# roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that the copy
-# measured.*
+# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
+# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
+# the copy measured.*
 #
-# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a 4-byte
-# place, and then jumps to wherever that place points. **A sparse operation is several times as expensive as a dense one.**
-# Sparsity pays when there are fewer operations by more than that factor.
+# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
+# 4-byte place, and then jumps to wherever that place points. **A sparse operation is several times as expensive as a
+# dense one.** Sparsity pays when there are fewer operations by more than that factor.
 
 # %% [markdown]
 # ## 4. Three ways to write down a sparse matrix
@@ -182,14 +186,15 @@ print("     blocks:          ", bsr.values().tolist())
 # %% [markdown]
 # - **CSR** (compressed sparse rows): the kept values, row by row, the column of each, and where each row begins. Any
 #   pattern will do.
-# - **BSR** (blocks): the same with small dense blocks in place of single values: one place per block, and dense arithmetic
-#   inside. The pattern must come in blocks, or zeros are stored.
+# - **BSR** (blocks): the same with small dense blocks in place of single values: one place per block, and dense
+#   arithmetic inside. The pattern must come in blocks, or zeros are stored.
 # - **A smaller dense matrix**: whole rows and columns (neurons) are gone. No places at all, but the coarsest pattern.
 #
 # ## 5. From which density does it pay?
 #
-# The same layer, forward, batch of 64, at densities from 50 % to 1 %. *CSR, compiled* is the product that `lthlab.train` uses
-# for sparse networks when it may (section 7): thirty lines of Python, turned into machine code by numba (`lthlab/fast/kernels.py`).
+# The same layer, forward, batch of 64, at densities from 50 % to 1 %. *CSR, compiled* is the product that
+# `lthlab.train` uses for sparse networks when it may (section 7): thirty lines of Python, turned into machine code by
+# numba (`lthlab/fast/kernels.py`).
 #
 # > **Predict.** At which density does CSR overtake dense? Do blocks help?
 
@@ -254,25 +259,35 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# *One layer of 784 inputs and 300 neurons, batch 64, forward, one core; medians of runs that took turns. "Smaller dense" is a
-# matrix with as many weights as are kept.*
+# *One layer of 784 inputs and 300 neurons, batch 64, forward, one core; medians of runs that took turns. "Smaller
+# dense" is a matrix with as many weights as are kept.*
 
 # %%
 table = formats.pivot(index="density", columns="format", values="speed-up")
 table = table.sort_index(ascending=False)
 table.style.format("{:.1f}x").format_index("{:.0%}")
 
-# %%
+# %% tags=["article-14"]
 for name in table.columns.drop("masked dense"):
     pays = table.index[table[name] > 1.1]
     where = (
         f"pays from a density of {pays.max():.0%} down" if len(pays) else "never pays"
     )
     print(f"{name:14s} {where}")
+promised = table.mul(table.index, axis=0)  # share of the theoretical speed-up
+best = promised.idxmax(axis=1)
+for density, name in best.items():
+    share = promised.loc[density, name]
+    print(f"closest to theory at {density:4.0%}: {name}, {share:.0%} of it")
+print(
+    f"one core, {PEAK / 1e9:.0f} GFLOP/s, {BANDWIDTH / 1e9:.0f} GB/s, {ratio:.0f} per byte"
+)
 
 # %% [markdown]
-# The dashed line is what papers call *theoretical speed-up*. Nothing reaches it; smaller dense matrices come closest, and
-# *masked dense*, what pruning libraries give you by default, stays at 1.
+# The dashed line is what papers call *theoretical speed-up*; the last lines say how much of it the best format reaches,
+# and *masked dense*, what pruning libraries give you by default, stays at 1. The densities in the first lines belong to
+# *this* machine. They follow from its ratio of arithmetic to memory (section 3) and from how good its kernels are. On
+# another processor, and on a graphics card, they are others: run this cell there.
 #
 # ## 6. Batch and width
 #
@@ -325,18 +340,19 @@ measure_layer(500, 60, 0.1)
 # %% [markdown]
 # ## 7. Training
 #
-# Training does three products per layer where inference does one, and then updates every weight. A sparse training step keeps
-# *only the kept weights* as parameters: forward with CSR, gradients only where a weight is kept, optimiser state only for
-# those. `lthlab.train(..., step="fast")` does that in fully connected networks, below a density that is the same everywhere: it was
-# measured once, on two processors, and is not measured on yours, so that a result never depends on how fast a machine was.
-# `find_ticket` and `run_experiment` take this step by themselves.
+# Training does three products per layer where inference does one, and then updates every weight. A sparse training step
+# keeps *only the kept weights* as parameters: forward with CSR, gradients only where a weight is kept, optimiser state
+# only for those. `lthlab.train(..., step="fast")` does that in fully connected networks, below a density that is the
+# same everywhere: it was measured once, on two processors, and is not measured on yours, so that a result never depends
+# on how fast a machine was. `find_ticket` and `run_experiment` take this step by themselves.
 
 # %%
 BELOW = lthlab.fast.SPARSE_BELOW
 print(f"fully connected networks train sparse below {BELOW:.0%} density")
 
 # %% [markdown]
-# Is that the right place here? A step is made by a function of model, masks, recipe and loss, so we can ask for either way at any density:
+# Is that the right place here? A step is made by a function of model, masks, recipe and loss, so we can ask for either
+# way at any density:
 
 # %%
 from lthlab.fast.by_hand import ByHand, chain_of
@@ -405,8 +421,11 @@ for way in WAYS:
     print(f"{way:13s} training at 5 %: {accuracy}, {history.seconds:.1f} s")
 
 # %% [markdown]
-# Same masks, same data order, the same result up to rounding. And a whole run of iterative magnitude pruning, down to 1.5 %:
-# twenty trainings, of which the later ones cost less and less.
+# Same masks, same data order; the two ways differ in rounding alone. And a whole run of iterative magnitude pruning,
+# down to 1.5 %: twenty trainings, each of a sparser network.
+#
+# > **Predict.** If a training cost as much as its density says, all twenty would cost five dense ones. What will they
+# > cost?
 
 # %%
 net = build_model("lenet-300-100", dataset)
@@ -424,12 +443,19 @@ ax.legend()
 plt.show()
 print(f"20 trainings cost {cost.sum():.1f} dense ones")
 print(f"if cost were density: {densities.sum():.1f}")
+print(
+    f"the last one costs {cost[-1]:.2f}; by its density it would be {densities[-1]:.3f}"
+)
 
 # %% [markdown]
+# The search costs fewer dense trainings than it has levels, and more than its densities add up to: a step has a part
+# that does not shrink with the weights, such as picking the batch, activations and the loss, and a kept weight costs
+# more in CSR.
+#
 # ## 8. What is dead can go
 #
-# In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be removed
-# **exactly**: the smaller network gives the same outputs, with dense kernels and without any format.
+# In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be
+# removed **exactly**: the smaller network gives the same outputs, with dense kernels and without any format.
 
 # %%
 rows = []
@@ -451,8 +477,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # %% [markdown]
 # ## 9. Structured pruning: whole neurons
 #
-# If smaller dense matrices are what machines like, why not prune whole neurons at once? Because neurons are harder to miss
-# than weights. Below both ways start from the same trained network, keep as many weights, and retrain for as long.
+# If smaller dense matrices are what machines like, why not prune whole neurons at once? Because neurons are harder to
+# miss than weights. Below both ways start from the same trained network, keep as many weights, and retrain for as long.
+# The dense network, too, is trained on for as long, so that pruning is not praised for what mere training does.
 
 
 # %%
@@ -500,6 +527,7 @@ fast = {"step": "fast", "evaluate_every": 0}
 eight_epochs, retrain = replace(recipe, duration="8ep"), replace(recipe, duration="4ep")
 trained = build_model("lenet-300-100", dataset, seed=0)
 dense_accuracy = train(trained, dataset, eight_epochs, seed=0, **fast).value()
+longer = train(copy.deepcopy(trained), dataset, retrain, seed=1, **fast).value()
 rows = []
 for keep in (0.5, 0.25, 0.1, 0.05, 0.02):
     small, net = prune_neurons(trained, keep), copy.deepcopy(trained)
@@ -524,9 +552,10 @@ for way, points in trade.groupby("way"):
     look = {"marker": "o", "color": COLORS[colors[way]], "label": way}
     for ax, column in zip(axes, ("weights", "speed-up")):
         ax.plot(points[column], points["accuracy"], **look)
-look = {"color": plots.arm_color("dense"), "linestyle": "--"}
+look = {"color": plots.arm_color("dense")}
 for ax in axes:
-    ax.axhline(dense_accuracy, **look, label="dense, before")
+    ax.axhline(dense_accuracy, **look, linestyle=":", label="dense, before")
+    ax.axhline(longer, **look, linestyle="--", label="dense, trained as long")
     ax.yaxis.set_major_formatter(PercentFormatter(1))
 plots.density_axis(axes[0], trade["weights"])
 axes[0].set(ylabel="validation accuracy after retraining")
@@ -538,14 +567,16 @@ axes[0].legend()
 plt.show()
 
 # %% [markdown]
-# *One seed, so read large differences only. Left: for as many weights, single weights are the better thing to prune. Right: for as much
-# time, it depends; the same accuracy may be had faster with the coarser pattern.*
+# *One seed, so read large differences only. The fair line for a pruned and retrained network is the dashed one: dense,
+# trained as long. Left: for as many weights, single weights are the better thing to prune. Right: for as much time, it
+# depends; the same accuracy may be had faster with the coarser pattern.*
 #
 # This pair of pictures is the dilemma of the field in small. Accuracy wants fine patterns, machines want coarse ones.
 #
-# **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one input
-# channel of every filter in the next layer. The usual choice are the filters of smallest norm (Li et al. 2017). Sparse
-# kernels for convolutions are hardly to be had, so here the fine pattern has no fast way at all: it runs masked, and dense.
+# **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one
+# input channel of every filter in the next layer. The usual choice are the filters of smallest norm (Li et al. 2017).
+# There are hardly any sparse kernels for convolutions, so here the fine pattern has no fast way at all: it runs masked,
+# and dense.
 
 
 # %%
@@ -586,9 +617,11 @@ conv_recipe = lthlab.Recipe("adam", 2e-3, batch_size=60, duration="4ep")
 shorter = replace(conv_recipe, duration="2ep")
 conv_net = build_model(convolutions, dataset, seed=0)
 conv_accuracy = train(conv_net, dataset, conv_recipe, seed=0).value()
+conv_longer = train(copy.deepcopy(conv_net), dataset, shorter, seed=1).value()
 
 # %%
 rows = [("dense", 1.0, conv_accuracy, 1.0)]
+rows += [("dense, trained as long", 1.0, conv_longer, 1.0)]
 for keep in (0.5, 0.25):
     small, fine = prune_channels(conv_net, keep), copy.deepcopy(conv_net)
     share = count_weights(small) / count_weights(conv_net)
@@ -608,15 +641,16 @@ shown = {"weights kept": "{:.0%}", "accuracy": "{:.1%}", "speed-up": "{:.1f}x"}
 pd.DataFrame(rows, columns=columns).style.format(shown).hide(axis="index")
 
 # %% [markdown]
-# *A small convolutional network, inference at batch 60; each pruned network was retrained for half as long. One seed.* The
-# smaller network is faster with the kernels that everybody has; the masked one is as slow as before, whatever it keeps.
+# *A small convolutional network, inference at batch 60; each pruned network was retrained for half as many epochs as
+# the dense one had, and so was the dense one in the second row. One seed.* The smaller network is faster with the
+# kernels that everybody has; the masked one is as slow as before, whatever it keeps.
 
 # %% [markdown]
 # ## 10. Two of four
 #
-# A compromise that hardware supports: of every **four** neighbouring weights in a row keep the **two** largest. The place of
-# a weight in its group takes two bits, and NVIDIA's tensor cores (Ampere and later) skip the other half. What it costs in
-# accuracy can be tried anywhere:
+# A compromise that hardware supports: of every **four** neighbouring weights in a row keep the **two** largest. The
+# place of a weight in its group takes two bits, and NVIDIA's tensor cores (Ampere and later) skip the other half. What
+# it costs in accuracy can be tried anywhere:
 
 
 # %%
@@ -634,10 +668,14 @@ for name in ("fc1.weight", "fc2.weight"):  # NVIDIA's recipe spares delicate lay
 net = lthlab.apply_masks_(copy.deepcopy(trained), masks)
 pruned = lthlab.evaluate(net, dataset.validation)["accuracy"]
 again = train(net, dataset, retrain, masks, seed=1, **fast).value()
-print(f"dense {dense_accuracy:.1%}")
+print(f"dense {dense_accuracy:.1%}, trained as long as the retrained one {longer:.1%}")
 print(f"2:4, output layer dense: {pruned:.1%}, retrained {again:.1%}")
 
-# %%
+# %% tags=["article-15"]
+gap = 100 * (again - longer)
+print(
+    f"2:4 in both hidden layers: {gap:+.1f} points against dense trained as long, one seed"
+)
 if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0):
     from torch.sparse import to_sparse_semi_structured
 
@@ -668,7 +706,8 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 (memory.div(memory["dense"], axis=0)).style.format("{:.1%}")
 
 # %% [markdown]
-# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and a place each.*
+# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and a place
+# each.*
 #
 # ## 12. What to choose when
 #
@@ -684,16 +723,18 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # %% [markdown]
 # ## 13. Your turn
 #
-# 1. At which density does CSR pay for *one* picture (batch 1)? Reason with bytes first, then measure with section 6's knobs.
+# 1. At which density does CSR pay for *one* picture (batch 1)? Reason with bytes first, then measure with section 6's
+#    knobs.
 # 2. Use two threads (`torch.set_num_threads(2)`) and repeat section 5. Who gains?
-# 3. Sort the rows of a ticket's first layer by the number of kept weights. Would blocks of 4x4 find something to keep together?
+# 3. Sort the rows of a ticket's first layer by the number of kept weights. Would blocks of 4x4 find something to keep
+#    together?
 # 4. Prune the neurons of section 9 in five small steps with retraining between them, as IMP does. Does that help?
 #
 # <details><summary>Answers</summary>
 #
-# 1. At batch 1 the dense product waits for memory (section 3): it reads every weight and uses it once. CSR reads fewer bytes as
-#    soon as 8 bytes x kept weights are fewer than 4 bytes x all weights, so on paper it pays below one half. In the
-#    map of section 6 it does so only for wide layers: each sparse product also costs a fixed time per call.
+# 1. At batch 1 the dense product waits for memory (section 3): it reads every weight and uses it once. CSR reads fewer
+#    bytes as soon as 8 bytes x kept weights are fewer than 4 bytes x all weights, so on paper it pays below one half.
+#    In the map of section 6 it does so only for wide layers: each sparse product also costs a fixed time per call.
 # 2. Dense products, mostly: their work is easily cut into equal pieces.
 # 3. Magnitude pruning leaves some pixels (the middle of the picture) with many weights, but within those no blocks.
 # 4. Often a little. Compare at the same total number of epochs, and with several seeds.
@@ -702,12 +743,15 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # %% [markdown]
 # ## Take away
 #
-# - Masks save nothing; dense kernels multiply zeros. *Theoretical* speed-up counts FLOPs, *measured* speed-up is what you get.
+# - Masks save nothing; dense kernels multiply zeros. *Theoretical* speed-up counts FLOPs, *measured* speed-up is what
+#   you get.
 # - A sparse operation is several times as expensive as a dense one: places are read, and memory is jumped about in.
 # - Fine patterns keep accuracy, coarse patterns keep machines happy. Whoever finds a pattern that does both wins.
-# - When training is sparse as well, the search for a ticket costs a fraction of what counting levels suggests.
+# - When training is sparse as well, the search for a ticket costs less than counting levels suggests, and more than
+#   counting weights does.
 #
-# **Sources**: S. Williams, A. Waterman and D. Patterson, *Roofline: An Insightful Visual Performance Model*, CACM 2009.
-# H. Li et al., *Pruning Filters for Efficient ConvNets*, ICLR 2017.
-# M. Nikdan et al., *SparseProp: Efficient Sparse Backpropagation for Faster Training of Neural Networks at the Edge*, ICML
+# **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* (90 % fewer parameters, the hardware, sparse
+# chips). S. Williams, A. Waterman and D. Patterson, *Roofline: An Insightful Visual Performance Model*, CACM 2009. H.
+# Li et al., *Pruning Filters for Efficient ConvNets*, ICLR 2017. M. Nikdan et al., *SparseProp: Efficient Sparse
+# Backpropagation for Faster Training of Neural Networks at the Edge*, ICML
 # 2023. A. Mishra et al., *Accelerating Sparse Deep Neural Networks*, arXiv:2104.08378, 2021 (2:4).
