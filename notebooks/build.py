@@ -6,6 +6,7 @@ python notebooks/build.py [--force] [--output FOLDER] [NAME ...]   (--force: not
 import argparse
 import base64
 import copy
+import io
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
+from PIL import Image
 
 HERE = Path(__file__).parent
 SOURCES = sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
@@ -59,13 +61,15 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     """Drop what is dead on a page without a kernel, and when each cell ran.
 
     Progress bars go, and widgets too, unless they brought a still picture (or text) to show in
-    their place.
+    their place. Large pictures get fewer colours.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    output.data["image/png"] = slim(output.data["image/png"])
                 if output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None):
                     output.data.pop(
                         "text/plain", None
@@ -73,6 +77,15 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             cell.outputs = [
                 o for o in cell.outputs if "\r" not in o.get("text", "") and o.get("data", {"": ""})
             ]
+
+
+def slim(picture: str) -> str:
+    """A large picture in 256 colours, enough for lines and bands, if that makes it smaller."""
+    if len(picture) < 100_000:
+        return picture
+    image, packed = Image.open(io.BytesIO(base64.b64decode(picture))), io.BytesIO()
+    image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(packed, "PNG", optimize=True)
+    return min(picture, base64.b64encode(packed.getvalue()).decode() + "\n", key=len)
 
 
 def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:

@@ -1,5 +1,7 @@
 """The notebooks people read are those of the sources, whole, in order, run without a network."""
 
+import base64
+import io
 import os
 import re
 import subprocess
@@ -7,12 +9,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "notebooks"))
 
-from build import SOURCES, execute, find_faults, read_source, tidy  # noqa: E402
+from build import SOURCES, execute, find_faults, read_source, slim, tidy  # noqa: E402
 
 each_notebook = pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 
@@ -89,6 +93,22 @@ def test_faulty_notebook_is_found(tmp_path, harm, complaint):
     harm(notebook.cells)
     nbformat.write(notebook, tmp_path / "copy.ipynb")
     assert complaint in " ".join(find_faults(source, tmp_path / "copy.ipynb"))
+
+
+def test_a_large_picture_gets_smaller_and_looks_the_same():
+    """A smooth ramp of 1,000 colours with noise: 256 are left, none far from what it was."""
+    draw = np.random.default_rng(0)
+    ramp = np.linspace(0, 255, 400)[:, None, None] * np.ones((1, 400, 3))
+    ramp[..., 0] += draw.normal(0, 3, (400, 400))
+    before, packed = ramp.clip(0, 255).astype(np.uint8), io.BytesIO()
+    Image.fromarray(before).save(packed, "PNG")
+    large = base64.b64encode(packed.getvalue()).decode()
+    assert len(large) > 100_000
+    small = slim(large)
+    after = np.asarray(Image.open(io.BytesIO(base64.b64decode(small))).convert("RGB"))
+    assert len(small) < len(large) / 2 and after.shape == before.shape
+    assert np.abs(after.astype(int) - before).mean() < 4
+    assert slim(large[:1000]) == large[:1000]  # a small one is left alone
 
 
 def test_offline_really_is(offline):
