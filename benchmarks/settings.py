@@ -219,37 +219,23 @@ STUDIES = {
     # Tickets found elsewhere (Morcos et al. 2019): on the other half of the classes, or by another
     # optimiser.
     **{
-        f"transfer-{dataset}": {
+        f"{study}-{dataset}": {
             "model": model,
-            "dataset": partial(only_classes, dataset, range(5, 10)),
+            "dataset": partial(only_classes, dataset, range(5, 10)) if half else dataset,
             "recipe": recipe_for(model, dataset),
             "arms": [
                 *("dense", "ticket", "reinitialised", "random"),
-                *("found on other classes", "found on other classes, reinitialised"),
+                *(elsewhere, f"{elsewhere}, reinitialised"),
             ],
             "seeds": range(10),
             "levels": levels[-1],
             "control_levels": levels,
             "evaluate_every": 0,
         }
-        for dataset, model, levels in (
-            ("mnist1d", "mlp-100-100-100", [4, 8]),
-            ("fashion-mini", "lenet-300-100", [7, 12]),
+        for study, elsewhere, half in (
+            ("transfer", "found on other classes", True),
+            ("optimisers", "found with another optimiser", False),
         )
-    },
-    **{
-        f"optimisers-{dataset}": {
-            "model": model,
-            "dataset": dataset,
-            "arms": [
-                *("dense", "ticket", "reinitialised"),
-                *("found with another optimiser", "found with another optimiser, reinitialised"),
-            ],
-            "seeds": range(10),
-            "levels": levels[-1],
-            "control_levels": levels,
-            "evaluate_every": 0,
-        }
         for dataset, model, levels in (
             ("mnist1d", "mlp-100-100-100", [4, 8]),
             ("fashion-mini", "lenet-300-100", [7, 12]),

@@ -11,6 +11,7 @@ os.environ["MPLBACKEND"] = "Agg"
 import numpy as np
 import pytest
 import torch
+from helpers import CASES
 from hypothesis import settings
 
 from lthlab.arms import ARMS
@@ -123,3 +124,10 @@ def declared():
     yield
     ARMS.clear()
     ARMS.update(before)
+
+
+@pytest.fixture(params=CASES)
+def case(request, tiny, tiny_signals):
+    """A network, data and recipe: by layer with Adam, globally with momentum and BatchNorm."""
+    name, recipe = CASES[request.param]
+    return name, tiny if request.param == "layer" else tiny_signals, recipe

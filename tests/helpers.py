@@ -6,6 +6,31 @@ from lthlab.arms import ARMS
 from lthlab.levels import run_levels
 from lthlab.masks import full_masks
 from lthlab.pruning import prune, random
+from lthlab.recipes import Recipe
+
+# 5 steps an epoch on the tiny sets: by layer with Adam, globally with momentum and BatchNorm.
+ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep")
+MOMENTUM = Recipe(
+    "sgd", 0.1, 0.9, 1e-3, 20, "2ep3it", "cosine", fractions={"all": 0.2}, scope="global"
+)
+CASES = {"layer": ("mlp-8-6", ADAM), "global": ("resnet1d-4", MOMENTUM)}
+OPTIMIZERS = {
+    "sgd": Recipe("sgd", 0.05, batch_size=20, duration="12it"),
+    "momentum": Recipe("sgd", 0.05, 0.9, 1e-3, batch_size=20, duration="12it"),
+    "adam": Recipe("adam", 0.01, weight_decay=1e-3, batch_size=20, duration="12it"),
+    "adamw": Recipe("adamw", 0.01, weight_decay=1e-2, batch_size=20, duration="12it"),
+}
+AUGMENTED = Recipe(
+    "sgd",
+    0.02,
+    0.9,
+    1e-4,
+    batch_size=10,
+    duration="6it",
+    augmentation="shift and flip",
+    fractions={"all": 0.2},
+    scope="global",
+)
 
 
 def bits(tensor: torch.Tensor) -> torch.Tensor:

@@ -64,22 +64,24 @@ def test_only_the_values_of_survivors_change(arm, rewind_to, found):
     assert not values
 
 
+def survivors(name, rewind_to, found):
+    """The values of the survivors of each layer: of a control, and of the ticket."""
+    setting, finished = found[rewind_to]
+    start, ticket = start_of(name, setting, finished), finished["ticket", 1, LEVEL]
+    for layer, mask in start.masks.items():
+        yield start.state.model[layer][mask], ticket.start.model[layer][mask]
+
+
 @pytest.mark.parametrize("rewind_to", [0, 4])
 def test_permuted_values_are_the_tickets_in_another_order(rewind_to, found):
-    setting, finished = found[rewind_to]
-    start, ticket = start_of("permuted", setting, finished), finished["ticket", 1, LEVEL]
-    for name, mask in start.masks.items():
-        new, old = start.state.model[name][mask], ticket.start.model[name][mask]
+    for new, old in survivors("permuted", rewind_to, found):
         assert sorted_values(new) == sorted_values(old)
         assert (new == old).float().mean() < 0.3 and not torch.equal(new.sign(), old.sign())
 
 
 @pytest.mark.parametrize("rewind_to", [0, 4])
 def test_permuted_sizes_leave_every_sign_where_it_was(rewind_to, found):
-    setting, finished = found[rewind_to]
-    start, ticket = start_of("permuted sizes", setting, finished), finished["ticket", 1, LEVEL]
-    for name, mask in start.masks.items():
-        new, old = start.state.model[name][mask], ticket.start.model[name][mask]
+    for new, old in survivors("permuted sizes", rewind_to, found):
         assert torch.equal(new.sign(), old.sign())
         assert sorted_values(new.abs()) == sorted_values(old.abs())
         assert (new == old).float().mean() < 0.3

@@ -8,28 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import some_masks
+from helpers import AUGMENTED, some_masks
 from torch import nn
 
 from lthlab.data import Dataset, default_device
 from lthlab.fast import train_stacked
 from lthlab.files import load_masks, save_masks
 from lthlab.models import build_model
-from lthlab.recipes import Recipe
 from lthlab.tickets import find_ticket
 from lthlab.training import train
-
-RECIPE = Recipe(
-    "sgd",
-    0.02,
-    0.9,
-    1e-4,
-    batch_size=10,
-    duration="6it",
-    augmentation="shift and flip",
-    fractions={"all": 0.2},
-    scope="global",
-)
 
 
 @pytest.fixture
@@ -48,7 +35,7 @@ def test_the_device_is_the_one_named(monkeypatch, pictures):
 @pytest.mark.parametrize("keep", [0.7, 0.3])
 def test_the_fast_step_on_this_device_trains_the_same_network(keep, pictures):
     models = [build_model("mlp-16-8", pictures) for _ in range(2)]
-    recipe = replace(RECIPE, augmentation="none", lr=0.001)
+    recipe = replace(AUGMENTED, augmentation="none", lr=0.001)
     masks = some_masks(models[0], keep)
     for model, step in zip(models, (None, "fast"), strict=True):
         train(model, pictures, recipe, masks, step=step)
@@ -60,8 +47,8 @@ def test_the_fast_step_on_this_device_trains_the_same_network(keep, pictures):
 
 def test_a_stack_on_this_device_trains_as_its_networks_do_alone(pictures):
     alone, together = ([build_model("resnet-8", pictures, n) for n in range(2)] for _ in range(2))
-    expected = [train(m, pictures, RECIPE, seed=n).value("loss") for n, m in enumerate(alone)]
-    histories = train_stacked(together, pictures, RECIPE, seeds=(0, 1))
+    expected = [train(m, pictures, AUGMENTED, seed=n).value("loss") for n, m in enumerate(alone)]
+    histories = train_stacked(together, pictures, AUGMENTED, seeds=(0, 1))
     found = [history.value("loss") for history in histories]
     assert found == pytest.approx(expected, rel=0.01) and expected[0] != expected[1]
 
@@ -70,7 +57,7 @@ def test_dropout_on_this_device_depends_on_the_seed_alone(pictures):
     def build(dataset, seed):
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 32 * 32, 10))
 
-    found, recipe = [], replace(RECIPE, augmentation="none")
+    found, recipe = [], replace(AUGMENTED, augmentation="none")
     for seed in (1, 1, 2):
         model = build_model(build, pictures)
         torch.randn(3, device=pictures.device)  # moves the generator of the device
@@ -91,7 +78,7 @@ def test_a_network_drawn_on_this_device_depends_on_the_seed_alone(pictures):
 
 def test_a_ticket_on_this_device_is_nested_and_kept(pictures, tmp_path):
     model = build_model("resnet-8", pictures)
-    recipe = replace(RECIPE, duration="3it")
+    recipe = replace(AUGMENTED, duration="3it")
     ticket = find_ticket(model, pictures, recipe, levels=2, rewind_to="1it")
     assert {mask.device.type for mask in ticket.masks.values()} == {default_device().type}
     for before, after in zip(ticket.levels, ticket.levels[1:], strict=False):
@@ -102,7 +89,7 @@ def test_a_ticket_on_this_device_is_nested_and_kept(pictures, tmp_path):
 
 
 def test_a_ticket_kept_in_a_folder_is_the_same_on_this_device(pictures, tmp_path):
-    model, recipe = build_model("resnet-8", pictures), replace(RECIPE, duration="3it")
+    model, recipe = build_model("resnet-8", pictures), replace(AUGMENTED, duration="3it")
     options = {"levels": 2, "rewind_to": "1it"}
     expected = find_ticket(model, pictures, recipe, **options)
     for _ in range(2):  # made, then read

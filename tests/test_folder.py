@@ -11,27 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers import states_equal
+from helpers import ADAM, states_equal
 
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, random
-from lthlab.recipes import Recipe
 from lthlab.steps import STEPS
 from lthlab.tickets import Ticket, find_ticket
-
-# 5 steps an epoch on the tiny sets.
-ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep")
-MOMENTUM = Recipe(
-    "sgd", 0.1, 0.9, 1e-3, 20, "2ep3it", "cosine", fractions={"all": 0.2}, scope="global"
-)
-CASES = {"layer": ("mlp-8-6", ADAM), "global": ("resnet1d-4", MOMENTUM)}
-
-
-@pytest.fixture(params=CASES)
-def case(request, tiny, tiny_signals):
-    """A network, data and recipe: by layer with Adam, globally with momentum and BatchNorm."""
-    name, recipe = CASES[request.param]
-    return name, tiny if request.param == "layer" else tiny_signals, recipe
 
 
 def giving_up(at: int):

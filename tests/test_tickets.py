@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
-from helpers import bits, some_masks, states_equal
+from helpers import ADAM, MOMENTUM, bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
@@ -34,20 +34,6 @@ from lthlab.recipes import PAPER_RECIPES, Recipe, count_levels, count_steps
 from lthlab.steps import STEPS, State, Step
 from lthlab.tickets import Ticket, find_ticket, rewind
 from lthlab.training import evaluate, train
-
-# 5 steps an epoch on the tiny sets.
-ADAM = Recipe("adam", 1e-2, batch_size=20, duration="2ep")
-MOMENTUM = Recipe(
-    "sgd", 0.1, 0.9, 1e-3, 20, "2ep3it", "cosine", fractions={"all": 0.2}, scope="global"
-)
-CASES = {"layer": ("mlp-8-6", ADAM), "global": ("resnet1d-4", MOMENTUM)}
-
-
-@pytest.fixture(params=CASES)
-def case(request, tiny, tiny_signals):
-    """A network, data and recipe: by layer with Adam, globally with momentum and BatchNorm."""
-    name, recipe = CASES[request.param]
-    return name, tiny if request.param == "layer" else tiny_signals, recipe
 
 
 class Diary:

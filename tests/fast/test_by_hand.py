@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from helpers import bits, some_masks, states_equal
+from helpers import OPTIMIZERS, bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -14,16 +14,9 @@ from lthlab.batches import example_order
 from lthlab.fast.by_hand import ByHand, chain_of
 from lthlab.masks import full_masks
 from lthlab.models import build_model
-from lthlab.recipes import Recipe
 from lthlab.steps import STEPS, Step, cross_entropy
 from lthlab.training import train
 
-OPTIMIZERS = {
-    "sgd": Recipe("sgd", 0.05, batch_size=20, duration="12it"),
-    "momentum": Recipe("sgd", 0.05, 0.9, 1e-3, batch_size=20, duration="12it"),
-    "adam": Recipe("adam", 0.01, weight_decay=1e-3, batch_size=20, duration="12it"),
-    "adamw": Recipe("adamw", 0.01, weight_decay=1e-2, batch_size=20, duration="12it"),
-}
 ADAM = OPTIMIZERS["adam"]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from helpers import some_masks
+from helpers import AUGMENTED, some_masks
 from torch import nn
 
 from lthlab.data import Dataset, default_device
@@ -12,22 +12,10 @@ from lthlab.experiments import run_experiment
 from lthlab.fast import TorchOptions
 from lthlab.fast.options import OptionsStep
 from lthlab.models import build_model
-from lthlab.recipes import Recipe
 from lthlab.steps import Step, cross_entropy
 from lthlab.tickets import find_ticket
 from lthlab.training import train
 
-RECIPE = Recipe(
-    "sgd",
-    0.02,
-    0.9,
-    1e-4,
-    batch_size=10,
-    duration="6it",
-    augmentation="shift and flip",
-    fractions={"all": 0.2},
-    scope="global",
-)
 OPTIONS = {
     "channels_last": TorchOptions(channels_last=True),
     "bfloat16": TorchOptions(bfloat16=True),
@@ -65,8 +53,8 @@ def training_losses(history):
 def test_every_way_on_this_device_trains_the_same_network(name, pictures, modes):
     plain, fast = (build_model("resnet-8", pictures) for _ in range(2))
     masks, options = some_masks(plain, 0.4), OPTIONS[name]
-    expected = train(plain, pictures, RECIPE, masks, seed=1, evaluate_every="2it")
-    found = train(fast, pictures, RECIPE, masks, seed=1, evaluate_every="2it", step=options)
+    expected = train(plain, pictures, AUGMENTED, masks, seed=1, evaluate_every="2it")
+    found = train(fast, pictures, AUGMENTED, masks, seed=1, evaluate_every="2it", step=options)
     tolerance = 0.05 if options.bfloat16 else 0.002
     assert training_losses(found) == pytest.approx(training_losses(expected), rel=tolerance)
     assert modes == ([options.compile] if options.compile else [])
@@ -83,10 +71,10 @@ def test_bfloat16_on_this_device_rounds_products_and_nothing_else(pictures):
     model = build_model("resnet-8", pictures)
     x, y = pictures.train.x[:10], pictures.train.y[:10]
     exact, rounded = (
-        float(options(model, None, RECIPE, cross_entropy)(x, y))
+        float(options(model, None, AUGMENTED, cross_entropy)(x, y))
         for options in (TorchOptions(), TorchOptions(bfloat16=True))
     )
-    assert exact == float(Step(model, None, RECIPE, cross_entropy)(x, y))
+    assert exact == float(Step(model, None, AUGMENTED, cross_entropy)(x, y))
     with torch.autocast(x.device.type, torch.bfloat16):
         expected = cross_entropy(model, x, y).item()
     assert rounded == pytest.approx(expected, rel=1e-5) and rounded != exact
@@ -95,7 +83,7 @@ def test_bfloat16_on_this_device_rounds_products_and_nothing_else(pictures):
 def test_an_option_takes_fully_connected_networks_to_autograd_on_this_device(tiny):
     model = build_model("mlp-8-6", tiny)
     options = TorchOptions(bfloat16=True)
-    step = options(model, some_masks(model, 0.1), RECIPE, cross_entropy)
+    step = options(model, some_masks(model, 0.1), AUGMENTED, cross_entropy)
     assert type(step) is OptionsStep and type(step).__mro__[1] is Step
     assert all(step.trained[name] is p for name, p in model.named_parameters())
 
@@ -105,7 +93,7 @@ def test_options_on_this_device_obey_a_loss_of_ones_own(pictures):
         return cross_entropy(model, x, y) / 2
 
     models = [build_model("resnet-8", pictures) for _ in range(2)]
-    recipe = replace(RECIPE, momentum=0.0, weight_decay=0.0, duration="1it")
+    recipe = replace(AUGMENTED, momentum=0.0, weight_decay=0.0, duration="1it")
     train(models[0], pictures, recipe, step=TorchOptions(), loss=halved)
     train(models[1], pictures, replace(recipe, lr=recipe.lr / 2), step=TorchOptions())
     for one, other in zip(models[0].parameters(), models[1].parameters(), strict=True):
@@ -114,13 +102,13 @@ def test_options_on_this_device_obey_a_loss_of_ones_own(pictures):
 
 def test_options_reach_every_way_to_train_on_this_device(pictures, tmp_path, modes):
     options = TorchOptions(channels_last=True, compile="default")
-    find_ticket(build_model("resnet-8", pictures), pictures, RECIPE, levels=1, step=options)
+    find_ticket(build_model("resnet-8", pictures), pictures, AUGMENTED, levels=1, step=options)
     assert modes == ["default"] * 2
     arms = ["dense", "ticket", "RigL"]
     setting = {"arms": arms, "seeds": [0], "levels": 1, "n_jobs": 1, "progress": False}
     for way in (options, TorchOptions(), options):
         given = {"folder": tmp_path, "step": way}
-        table = run_experiment("resnet-8", pictures, RECIPE, **setting, **given)
+        table = run_experiment("resnet-8", pictures, AUGMENTED, **setting, **given)
         assert set(table["arm"]) == {*arms}
     assert len(modes) == 2 + 3, "what is finished is not trained again"
     assert len([*tmp_path.iterdir()]) == 2, "other rounding: a run of its own"
@@ -131,7 +119,7 @@ def test_layouts_in_memory_on_this_device_do_not_mix_up_optimizer_states(
     optimizer, pictures, tmp_path
 ):
     momentum = 0.9 if optimizer == "sgd" else 0.0
-    recipe = replace(RECIPE, optimizer=optimizer, momentum=momentum, lr=0.01, duration="8it")
+    recipe = replace(AUGMENTED, optimizer=optimizer, momentum=momentum, lr=0.01, duration="8it")
     models = [build_model("resnet-8", pictures) for _ in range(3)]
     start = train(models[0], pictures, recipe, states=["4it"]).states[4]
     last = TorchOptions(channels_last=True)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import bits, some_masks, states_equal
+from helpers import OPTIMIZERS, bits, some_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -33,12 +33,6 @@ from lthlab.statistics import paired
 from lthlab.steps import STEPS, Step, cross_entropy
 from lthlab.training import train, training
 
-OPTIMIZERS = {
-    "sgd": Recipe("sgd", 0.05, batch_size=20, duration="12it"),
-    "momentum": Recipe("sgd", 0.05, 0.9, 1e-3, batch_size=20, duration="12it"),
-    "adam": Recipe("adam", 0.01, weight_decay=1e-3, batch_size=20, duration="12it"),
-    "adamw": Recipe("adamw", 0.01, weight_decay=1e-2, batch_size=20, duration="12it"),
-}
 ADAM = OPTIMIZERS["adam"]
 
 
