@@ -1,0 +1,295 @@
+// A fully connected network of lthlab (`models.MLP`), its training and its masks. What a step costs
+// goes with the weights that are kept: the pruned ones are in no loop.
+import { Generator } from "./random.js";
+
+export const FEATURES = 40;
+export const CLASSES = 10;
+export const RECIPE = { lr: 0.1, momentum: 0.9, batch: 100, epochs: 20 }; // recipe_for("mlp-...")
+const RATES = { hidden: 0.2, output: 0.1 };
+const REDRAWN = 1_000_000; // lthlab builds the reinitialised network with this seed more
+const B = RECIPE.batch;
+
+/** The layers of "mlp-32-32": fc1, fc2, out. */
+export function layersOf(network) {
+  const hidden = network.split("-").slice(1).map(Number);
+  const sizes = [FEATURES, ...hidden, CLASSES];
+  return sizes.slice(1).map((outputs, i) => ({
+    inputs: sizes[i],
+    outputs,
+    size: sizes[i] * outputs,
+    rate: i < hidden.length ? RATES.hidden : RATES.output,
+  }));
+}
+
+/** The initial weights, one Float32Array for each layer; all biases begin at 0. */
+export function initialWeights(network, seed) {
+  const layers = layersOf(network);
+  const generator = new Generator(seed, "initialisation");
+  // torch draws values of its own when it makes a layer; lthlab puts Glorot's in their place.
+  for (const { size, outputs } of layers) generator.skip(size + outputs);
+  return layers.map(({ size, inputs, outputs }) =>
+    generator.normal(size, Math.sqrt(2 / (inputs + outputs))),
+  );
+}
+
+export const redrawnWeights = (network, seed) => initialWeights(network, REDRAWN + seed);
+
+/** Of each initial value only its sign is left; all sizes in a layer are the same. */
+export function onlySigns(weights) {
+  return weights.map((layer) => {
+    const mean = layer.reduce((sum, w) => sum + w, 0) / layer.length;
+    const squares = layer.reduce((sum, w) => sum + (w - mean) ** 2, 0);
+    const std = Math.sqrt(squares / (layer.length - 1));
+    return layer.map((w) => Math.sign(w) * std);
+  });
+}
+
+export const fullMasks = (network) =>
+  layersOf(network).map(({ size }) => new Uint8Array(size).fill(1));
+
+export const count = (mask) => mask.reduce((sum, kept) => sum + kept, 0);
+
+export function density(masks) {
+  const total = masks.reduce((sum, mask) => sum + mask.length, 0);
+  return masks.reduce((sum, mask) => sum + count(mask), 0) / total;
+}
+
+/** Drop the smallest of the kept weights of each layer: among equal ones those that come first. */
+export function prune(weights, masks, network) {
+  return layersOf(network).map(({ rate }, i) => {
+    const kept = [];
+    masks[i].forEach((keep, k) => keep && kept.push(k));
+    const size = (k) => Math.abs(weights[i][k]);
+    kept.sort((a, b) => size(a) - size(b) || a - b);
+    const mask = masks[i].slice();
+    for (const k of kept.slice(0, roundHalfToEven(rate * kept.length))) mask[k] = 0;
+    return mask;
+  });
+}
+
+function roundHalfToEven(x) {
+  const low = Math.floor(x);
+  return x - low === 0.5 ? low + (low % 2) : Math.round(x);
+}
+
+/** As many kept weights in each layer, in other places. */
+export function shuffleMasks(masks, seed) {
+  const generator = new Generator(seed, "mask shuffle");
+  return masks.map((mask) => Uint8Array.from(generator.permutation(mask.length), (k) => mask[k]));
+}
+
+/** Training from some weights, under masks, in the order of examples that belongs to the seed. */
+export class Training {
+  constructor(data, network, seed, masks, weights) {
+    Object.assign(this, { data, seed, masks, step: 0 });
+    this.perEpoch = Math.floor(data.train.y.length / B);
+    this.steps = this.perEpoch * RECIPE.epochs;
+    this.layers = layersOf(network).map((layer, i) => new Layer(layer, masks[i], weights[i]));
+    this.input = new Float64Array(FEATURES * B);
+    this.labels = new Uint8Array(B);
+  }
+
+  /** One step of SGD with momentum; returns the loss of the batch before it. */
+  advance() {
+    const loss = this.differentiate(this.step);
+    const lr = (RECIPE.lr * (1 + Math.cos((Math.PI * this.step) / this.steps))) / 2;
+    for (const layer of this.layers) layer.update(lr, RECIPE.momentum);
+    this.step++;
+    return loss;
+  }
+
+  /** The loss of a step's batch; the gradients are left in the layers. */
+  differentiate(step) {
+    const [epoch, batch] = [Math.floor(step / this.perEpoch), step % this.perEpoch];
+    if (epoch !== this.epoch) {
+      this.epoch = epoch;
+      const generator = new Generator(this.seed, "data order", epoch);
+      this.order = generator.permutation(this.data.train.y.length);
+    }
+    this.look(this.data.train, this.order, batch * B);
+    const loss = crossEntropy(this.forward(), this.labels, this.layers.at(-1).gradient);
+    for (let i = this.layers.length - 1; i >= 0; i--) {
+      const below = this.layers[i - 1];
+      this.layers[i].backward(below ? below.output : this.input, below?.gradient);
+    }
+    return loss;
+  }
+
+  /** The fraction of a split whose class is named right. */
+  accuracy(split) {
+    let right = 0;
+    for (let first = 0; first < split.y.length; first += B) {
+      this.look(split, null, first);
+      const logits = this.forward();
+      for (let b = 0; b < B; b++) {
+        let best = 0;
+        for (let c = 1; c < CLASSES; c++) if (logits[c * B + b] > logits[best * B + b]) best = c;
+        right += best === this.labels[b];
+      }
+    }
+    return right / split.y.length;
+  }
+
+  /** The weights as they are now, 0 where they are pruned. */
+  weights() {
+    return this.layers.map((layer) => layer.dense(layer.weight));
+  }
+
+  biases() {
+    return this.layers.map((layer) => Float32Array.from(layer.bias));
+  }
+
+  look(split, order, first) {
+    for (let b = 0; b < B; b++) {
+      const example = order ? order[first + b] : first + b;
+      this.labels[b] = split.y[example];
+      for (let j = 0; j < FEATURES; j++)
+        this.input[j * B + b] = split.x[example * FEATURES + j];
+    }
+  }
+
+  forward() {
+    let signal = this.input;
+    for (const layer of this.layers) {
+      layer.forward(signal, layer !== this.layers.at(-1));
+      signal = layer.output;
+    }
+    return signal;
+  }
+}
+
+/** The mean cross-entropy of a batch; its gradient by the logits is left in `gradient`. */
+function crossEntropy(logits, labels, gradient) {
+  let loss = 0;
+  for (let b = 0; b < B; b++) {
+    let largest = logits[b];
+    for (let n = b + B; n < CLASSES * B; n += B) if (logits[n] > largest) largest = logits[n];
+    let sum = 0;
+    for (let n = b; n < CLASSES * B; n += B) {
+      const share = Math.exp(logits[n] - largest);
+      gradient[n] = share;
+      sum += share;
+    }
+    const right = labels[b] * B + b;
+    for (let n = b; n < CLASSES * B; n += B) gradient[n] /= sum * B;
+    gradient[right] -= 1 / B;
+    loss += Math.log(sum) + largest - logits[right];
+  }
+  return loss / B;
+}
+
+/** The kept weights of a layer, row by row (CSR), and again ordered by input for the way back. */
+class Layer {
+  constructor({ inputs, outputs }, mask, weights) {
+    const kept = [];
+    mask.forEach((keep, k) => keep && kept.push(k));
+    Object.assign(this, { inputs, outputs, place: Int32Array.from(kept) });
+    this.weight = Float64Array.from(kept, (k) => weights[k]);
+    this.bias = new Float64Array(outputs);
+    this.rows = starts(kept.map((k) => Math.floor(k / inputs)), outputs);
+    this.columns = Int32Array.from(kept, (k) => (k % inputs) * B);
+    const byInput = [...kept.keys()].sort((a, b) => (kept[a] % inputs) - (kept[b] % inputs));
+    this.byInput = Int32Array.from(byInput);
+    this.inputRows = starts(byInput.map((n) => kept[n] % inputs), inputs);
+    this.outputsOf = Int32Array.from(byInput, (n) => Math.floor(kept[n] / inputs) * B);
+    this.turned = new Float64Array(kept.length); // the weights in that other order
+    for (const name of ["weightGradient", "weightMomentum"])
+      this[name] = new Float64Array(kept.length);
+    for (const name of ["biasGradient", "biasMomentum"]) this[name] = new Float64Array(outputs);
+    for (const name of ["output", "gradient"]) this[name] = new Float64Array(outputs * B);
+  }
+
+  forward(input, rectified) {
+    const { output, bias, rows, columns, weight } = this;
+    for (let i = 0; i < this.outputs; i++) {
+      output.fill(bias[i], i * B, (i + 1) * B);
+      accumulate(output, i * B, input, columns, weight, rows[i], rows[i + 1]);
+    }
+    // The ReLU without an if: a processor guesses ifs, and here half of its guesses would be wrong.
+    if (rectified) for (let n = 0; n < output.length; n++) output[n] = (output[n] + Math.abs(output[n])) / 2;
+  }
+
+  /** Gradients of this layer from that of its output; and of its input, unless it is the first. */
+  backward(input, inputGradient) {
+    const { gradient, weight, turned, byInput, rows } = this;
+    for (let i = 0; i < this.outputs; i++) {
+      let sum = 0;
+      for (let b = i * B; b < (i + 1) * B; b++) sum += gradient[b];
+      this.biasGradient[i] = sum;
+      products(this.weightGradient, gradient, i * B, input, this.columns, rows[i], rows[i + 1]);
+    }
+    if (!inputGradient) return;
+    for (let n = 0; n < turned.length; n++) turned[n] = weight[byInput[n]];
+    inputGradient.fill(0);
+    const { inputRows, outputsOf } = this;
+    for (let j = 0; j < this.inputs; j++)
+      accumulate(inputGradient, j * B, gradient, outputsOf, turned, inputRows[j], inputRows[j + 1]);
+    for (let n = 0; n < input.length; n++) inputGradient[n] *= Number(input[n] > 0); // the ReLU
+  }
+
+  update(lr, momentum) {
+    for (const name of ["weight", "bias"]) {
+      const [value, gradient, memory] = [this[name], this[name + "Gradient"], this[name + "Momentum"]];
+      for (let n = 0; n < value.length; n++) {
+        memory[n] = momentum * memory[n] + gradient[n];
+        value[n] -= lr * memory[n];
+      }
+    }
+  }
+
+  /** Numbers of the kept weights, each in its place in the whole matrix. */
+  dense(values) {
+    const all = new Float32Array(this.inputs * this.outputs);
+    this.place.forEach((k, n) => (all[k] = values[n]));
+    return all;
+  }
+}
+
+/** Where each of so many groups begins in a sorted list of group numbers, and where the last ends. */
+function starts(groups, number) {
+  const ends = new Int32Array(number + 1);
+  for (const group of groups) ends[group + 1]++;
+  for (let i = 0; i < number; i++) ends[i + 1] += ends[i];
+  return ends;
+}
+
+/** target row += sum over k of weight[k] times source row k; four rows at a time, which is faster. */
+function accumulate(target, at, source, offset, weight, first, end) {
+  let k = first;
+  for (; k + 3 < end; k += 4) {
+    const w0 = weight[k], w1 = weight[k + 1], w2 = weight[k + 2], w3 = weight[k + 3];
+    const o0 = offset[k], o1 = offset[k + 1], o2 = offset[k + 2], o3 = offset[k + 3];
+    for (let b = 0; b < B; b++)
+      target[at + b] +=
+        w0 * source[o0 + b] + w1 * source[o1 + b] + w2 * source[o2 + b] + w3 * source[o3 + b];
+  }
+  for (; k < end; k++) {
+    const w = weight[k], o = offset[k];
+    for (let b = 0; b < B; b++) target[at + b] += w * source[o + b];
+  }
+}
+
+/** target[k] = the product of one row with row k of the source. */
+function products(target, row, at, source, offset, first, end) {
+  let k = first;
+  for (; k + 3 < end; k += 4) {
+    const o0 = offset[k], o1 = offset[k + 1], o2 = offset[k + 2], o3 = offset[k + 3];
+    let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+    for (let b = 0; b < B; b++) {
+      const r = row[at + b];
+      s0 += r * source[o0 + b];
+      s1 += r * source[o1 + b];
+      s2 += r * source[o2 + b];
+      s3 += r * source[o3 + b];
+    }
+    target[k] = s0;
+    target[k + 1] = s1;
+    target[k + 2] = s2;
+    target[k + 3] = s3;
+  }
+  for (; k < end; k++) {
+    let sum = 0;
+    for (let b = 0; b < B; b++) sum += row[at + b] * source[offset[k] + b];
+    target[k] = sum;
+  }
+}
