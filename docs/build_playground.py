@@ -18,7 +18,7 @@ from lthlab import load_dataset
 
 SOURCE = Path(__file__).parent / "playground"
 # Modules after those that they import. The first part is what the worker runs, too.
-COMPUTING = ("random.js", "network.js", "data.js", "search.js", "worker.js")
+COMPUTING = ("random.js", "kernels.js", "network.js", "data.js", "search.js", "worker.js")
 SHOWING = ("drawing.js", "playground.js")
 # 91 characters that need no escape in a JavaScript string: # to ~ without the backslash.
 DIGITS = np.frombuffer(bytes(code for code in range(35, 127) if code != 92), np.uint8)
@@ -52,11 +52,22 @@ def join(names: tuple[str, ...]) -> str:
 
 def script() -> str:
     """The script `playground.js`: computing in a function, so that a worker can be made of it."""
-    return (
-        f'"use strict";\n(() => {{\nfunction computing() {{\n{join(COMPUTING)}\n'
-        f"return {{ {', '.join(exported(COMPUTING))} }};\n}}\n"
-        f"const {{ {', '.join(exported(COMPUTING))} }} = computing();\n{join(SHOWING)}\n}})();\n"
-    )
+    names = ", ".join(exported(COMPUTING))
+    return f"""(() => {{
+"use strict";
+function computing() {{
+{join(COMPUTING)}
+return {{ {names} }};
+}}
+try {{
+const {{ {names} }} = computing();
+{join(SHOWING)}
+}} catch (error) {{
+  const place = document.getElementById("ticket-playground");
+  if (place) place.textContent = `The playground did not start: ${{error.message}}.`;
+}}
+}})();
+"""
 
 
 def exported(names: tuple[str, ...]) -> list[str]:

@@ -36,22 +36,23 @@ export function drawNetwork(canvas, network, weights, biases, signal, label) {
   const y = (column, i) => 18 + ((height - 30) * (i + 0.5)) / columns[column];
   layers.forEach((layer, l) => {
     const largest = weights[l].reduce((most, w) => Math.max(most, Math.abs(w)), 0) || 1;
-    for (const sign of [1, -1]) {
-      const paths = WIDTHS.map(() => new Path2D());
-      weights[l].forEach((w, k) => {
-        if (w * sign <= 0) return;
-        const path = paths[Math.min(3, Math.floor((4 * Math.abs(w)) / largest))];
-        path.moveTo(x(l), y(l, k % layer.inputs));
-        path.lineTo(x(l + 1), y(l + 1, Math.floor(k / layer.inputs)));
-      });
-      context.strokeStyle = color(sign > 0 ? "positive" : "negative");
-      context.setLineDash(sign > 0 ? [] : [5, 3]);
-      paths.forEach((path, size) => {
-        context.lineWidth = WIDTHS[size];
-        context.globalAlpha = OPACITIES[size];
+    // Eight groups, from the smallest to the largest, so that many lines are drawn at once.
+    const paths = WIDTHS.map(() => [new Path2D(), new Path2D()]);
+    weights[l].forEach((w, k) => {
+      if (!w) return;
+      const path = paths[Math.min(3, Math.floor((4 * Math.abs(w)) / largest))][Number(w < 0)];
+      path.moveTo(x(l), y(l, k % layer.inputs));
+      path.lineTo(x(l + 1), y(l + 1, Math.floor(k / layer.inputs)));
+    });
+    paths.forEach((pair, size) => {
+      context.lineWidth = WIDTHS[size];
+      context.globalAlpha = OPACITIES[size];
+      pair.forEach((path, negative) => {
+        context.strokeStyle = color(negative ? "negative" : "positive");
+        context.setLineDash(negative ? [5, 3] : []);
         context.stroke(path);
       });
-    }
+    });
   });
   context.globalAlpha = 1;
   context.setLineDash([]);

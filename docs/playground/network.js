@@ -1,13 +1,13 @@
 // A fully connected network of lthlab (`models.MLP`), its training and its masks. What a step costs
 // goes with the weights that are kept: the pruned ones are in no loop.
 import { Generator } from "./random.js";
+import { accumulate, allocate, B, block, products, rectify, release, ROW } from "./kernels.js";
 
 export const FEATURES = 40;
 export const CLASSES = 10;
-export const RECIPE = { lr: 0.1, momentum: 0.9, batch: 100, epochs: 20 }; // recipe_for("mlp-...")
+export const RECIPE = { lr: 0.1, momentum: 0.9, batch: B, epochs: 20 }; // recipe_for("mlp-...")
 const RATES = { hidden: 0.2, output: 0.1 };
 const REDRAWN = 1_000_000; // lthlab builds the reinitialised network with this seed more
-const B = RECIPE.batch;
 
 /** The layers of "mlp-32-32": fc1, fc2, out. */
 export function layersOf(network) {
@@ -78,14 +78,17 @@ export function shuffleMasks(masks, seed) {
   return masks.map((mask) => Uint8Array.from(generator.permutation(mask.length), (k) => mask[k]));
 }
 
-/** Training from some weights, under masks, in the order of examples that belongs to the seed. */
+/** Training from some weights, under masks, in the order of examples that belongs to the seed.
+ *
+ * There is one at a time: a new one takes the memory of the one before. */
 export class Training {
   constructor(data, network, seed, masks, weights) {
+    release();
     Object.assign(this, { data, seed, masks, step: 0 });
     this.perEpoch = Math.floor(data.train.y.length / B);
     this.steps = this.perEpoch * RECIPE.epochs;
     this.layers = layersOf(network).map((layer, i) => new Layer(layer, masks[i], weights[i]));
-    this.input = new Float64Array(FEATURES * B);
+    this.input = allocate(Float32Array, FEATURES * B);
     this.labels = new Uint8Array(B);
   }
 
@@ -140,11 +143,12 @@ export class Training {
   }
 
   look(split, order, first) {
+    const { x, y } = split;
+    const { input, labels } = this;
     for (let b = 0; b < B; b++) {
       const example = order ? order[first + b] : first + b;
-      this.labels[b] = split.y[example];
-      for (let j = 0; j < FEATURES; j++)
-        this.input[j * B + b] = split.x[example * FEATURES + j];
+      labels[b] = y[example];
+      for (let j = 0, from = example * FEATURES; j < FEATURES; j++) input[j * B + b] = x[from + j];
     }
   }
 
@@ -181,60 +185,67 @@ function crossEntropy(logits, labels, gradient) {
 /** The kept weights of a layer, row by row (CSR), and again ordered by input for the way back. */
 class Layer {
   constructor({ inputs, outputs }, mask, weights) {
-    const kept = [];
-    mask.forEach((keep, k) => keep && kept.push(k));
-    Object.assign(this, { inputs, outputs, place: Int32Array.from(kept) });
-    this.weight = Float64Array.from(kept, (k) => weights[k]);
-    this.bias = new Float64Array(outputs);
-    this.rows = starts(kept.map((k) => Math.floor(k / inputs)), outputs);
-    this.columns = Int32Array.from(kept, (k) => (k % inputs) * B);
-    const byInput = [...kept.keys()].sort((a, b) => (kept[a] % inputs) - (kept[b] % inputs));
-    this.byInput = Int32Array.from(byInput);
-    this.inputRows = starts(byInput.map((n) => kept[n] % inputs), inputs);
-    this.outputsOf = Int32Array.from(byInput, (n) => Math.floor(kept[n] / inputs) * B);
-    this.turned = new Float64Array(kept.length); // the weights in that other order
-    for (const name of ["weightGradient", "weightMomentum"])
-      this[name] = new Float64Array(kept.length);
-    for (const name of ["biasGradient", "biasMomentum"]) this[name] = new Float64Array(outputs);
-    for (const name of ["output", "gradient"]) this[name] = new Float64Array(outputs * B);
+    const place = []; // of each kept weight in the whole matrix
+    mask.forEach((keep, k) => keep && place.push(k));
+    const byInput = [...place.keys()].sort((a, b) => (place[a] % inputs) - (place[b] % inputs));
+    const integers = (values) => {
+      const array = allocate(Int32Array, values.length);
+      array.set(values);
+      return array;
+    };
+    const floats = (length) => allocate(Float32Array, length);
+    Object.assign(this, {
+      inputs, outputs, place, byInput,
+      rows: starts(place.map((k) => Math.floor(k / inputs)), outputs),
+      inputRows: starts(byInput.map((n) => place[n] % inputs), inputs),
+      // Where the rows of the other side's numbers begin, in bytes.
+      columns: integers(place.map((k) => ROW * (k % inputs))),
+      outputsOf: integers(byInput.map((n) => ROW * Math.floor(place[n] / inputs))),
+      every: integers([...Array(outputs).keys()].map((i) => ROW * i)),
+      ones: floats(B).fill(1),
+      weight: floats(place.length),
+      weightGradient: floats(place.length),
+      weightMomentum: new Float32Array(place.length),
+      turned: floats(place.length), // the weights in the order by input
+      bias: new Float32Array(outputs),
+      biasGradient: floats(outputs),
+      biasMomentum: new Float32Array(outputs),
+      output: floats(outputs * B),
+      gradient: floats(outputs * B), // of the output
+    });
+    this.weight.set(place.map((k) => weights[k]));
   }
 
   forward(input, rectified) {
-    const { output, bias, rows, columns, weight } = this;
+    const { output, bias, rows } = this;
     for (let i = 0; i < this.outputs; i++) {
       output.fill(bias[i], i * B, (i + 1) * B);
-      accumulate(output, i * B, input, columns, weight, rows[i], rows[i + 1]);
+      addRows(output, i, input, this.columns, this.weight, rows);
     }
-    // The ReLU without an if: a processor guesses ifs, and here half of its guesses would be wrong.
-    if (rectified) for (let n = 0; n < output.length; n++) output[n] = (output[n] + Math.abs(output[n])) / 2;
+    if (rectified) rectify(output.byteOffset, output.length / 4);
   }
 
   /** Gradients of this layer from that of its output; and of its input, unless it is the first. */
   backward(input, inputGradient) {
-    const { gradient, weight, turned, byInput, rows } = this;
+    const { gradient, weight, weightGradient, turned, byInput, columns, rows } = this;
+    const [from, ones] = [gradient.byteOffset, this.ones.byteOffset];
+    products(this.biasGradient.byteOffset, ones, from, this.every.byteOffset, this.outputs);
     for (let i = 0; i < this.outputs; i++) {
-      let sum = 0;
-      for (let b = i * B; b < (i + 1) * B; b++) sum += gradient[b];
-      this.biasGradient[i] = sum;
-      products(this.weightGradient, gradient, i * B, input, this.columns, rows[i], rows[i + 1]);
+      const to = weightGradient.byteOffset + 4 * rows[i];
+      const offsets = columns.byteOffset + 4 * rows[i];
+      products(to, from + ROW * i, input.byteOffset, offsets, rows[i + 1] - rows[i]);
     }
     if (!inputGradient) return;
     for (let n = 0; n < turned.length; n++) turned[n] = weight[byInput[n]];
     inputGradient.fill(0);
-    const { inputRows, outputsOf } = this;
     for (let j = 0; j < this.inputs; j++)
-      accumulate(inputGradient, j * B, gradient, outputsOf, turned, inputRows[j], inputRows[j + 1]);
-    for (let n = 0; n < input.length; n++) inputGradient[n] *= Number(input[n] > 0); // the ReLU
+      addRows(inputGradient, j, gradient, this.outputsOf, turned, this.inputRows);
+    block(inputGradient.byteOffset, input.byteOffset, input.length / 4);
   }
 
   update(lr, momentum) {
-    for (const name of ["weight", "bias"]) {
-      const [value, gradient, memory] = [this[name], this[name + "Gradient"], this[name + "Momentum"]];
-      for (let n = 0; n < value.length; n++) {
-        memory[n] = momentum * memory[n] + gradient[n];
-        value[n] -= lr * memory[n];
-      }
-    }
+    descend(this.weight, this.weightGradient, this.weightMomentum, lr, momentum);
+    descend(this.bias, this.biasGradient, this.biasMomentum, lr, momentum);
   }
 
   /** Numbers of the kept weights, each in its place in the whole matrix. */
@@ -245,51 +256,28 @@ class Layer {
   }
 }
 
+/** Row i of the target += the weighted rows of the source that row i of a CSR matrix names. */
+function addRows(target, i, source, offsets, weights, rows) {
+  accumulate(
+    target.byteOffset + ROW * i,
+    source.byteOffset,
+    offsets.byteOffset + 4 * rows[i],
+    weights.byteOffset + 4 * rows[i],
+    rows[i + 1] - rows[i],
+  );
+}
+
+function descend(value, gradient, memory, lr, momentum) {
+  for (let n = 0; n < value.length; n++) {
+    memory[n] = momentum * memory[n] + gradient[n];
+    value[n] -= lr * memory[n];
+  }
+}
+
 /** Where each of so many groups begins in a sorted list of group numbers, and where the last ends. */
 function starts(groups, number) {
   const ends = new Int32Array(number + 1);
   for (const group of groups) ends[group + 1]++;
   for (let i = 0; i < number; i++) ends[i + 1] += ends[i];
   return ends;
-}
-
-/** target row += sum over k of weight[k] times source row k; four rows at a time, which is faster. */
-function accumulate(target, at, source, offset, weight, first, end) {
-  let k = first;
-  for (; k + 3 < end; k += 4) {
-    const w0 = weight[k], w1 = weight[k + 1], w2 = weight[k + 2], w3 = weight[k + 3];
-    const o0 = offset[k], o1 = offset[k + 1], o2 = offset[k + 2], o3 = offset[k + 3];
-    for (let b = 0; b < B; b++)
-      target[at + b] +=
-        w0 * source[o0 + b] + w1 * source[o1 + b] + w2 * source[o2 + b] + w3 * source[o3 + b];
-  }
-  for (; k < end; k++) {
-    const w = weight[k], o = offset[k];
-    for (let b = 0; b < B; b++) target[at + b] += w * source[o + b];
-  }
-}
-
-/** target[k] = the product of one row with row k of the source. */
-function products(target, row, at, source, offset, first, end) {
-  let k = first;
-  for (; k + 3 < end; k += 4) {
-    const o0 = offset[k], o1 = offset[k + 1], o2 = offset[k + 2], o3 = offset[k + 3];
-    let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    for (let b = 0; b < B; b++) {
-      const r = row[at + b];
-      s0 += r * source[o0 + b];
-      s1 += r * source[o1 + b];
-      s2 += r * source[o2 + b];
-      s3 += r * source[o3 + b];
-    }
-    target[k] = s0;
-    target[k + 1] = s1;
-    target[k + 2] = s2;
-    target[k + 3] = s3;
-  }
-  for (; k < end; k++) {
-    let sum = 0;
-    for (let b = 0; b < B; b++) sum += row[at + b] * source[offset[k] + b];
-    target[k] = sum;
-  }
 }

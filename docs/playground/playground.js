@@ -9,11 +9,11 @@ import { ARMS, drawNetwork, drawRace } from "./drawing.js";
 const NETWORKS = ["mlp-16-16", "mlp-32-32", "mlp-64-64"];
 const PACES = {
   slow: { steps: 4, wait: 60 },
-  normal: { steps: 16, wait: 20 },
+  medium: { steps: 20, wait: 20 },
   fast: { steps: 80, wait: 0 },
 };
 const LEVELS = 10;
-const MARGIN = 0.02; // how far below the whole network a ticket may end and still match it
+const MARGIN = 0.02 + 1e-9; // how far below the whole network a ticket may end and still match it
 const ASKED = 6; // the level of the question: about 30 % of the weights
 const GUESSES = {
   ticket: "the ticket, put back to its own first values",
@@ -21,6 +21,7 @@ const GUESSES = {
   neither: "both about the same",
 };
 const HERE = document.currentScript?.src ?? "";
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
 const PAGE = `
@@ -31,37 +32,40 @@ smallest weights (<strong>prune</strong>), put the others back to their first ra
 a <strong>winning ticket</strong>.</p>
 <fieldset class="guess"><legend>Your guess first</legend>
 <p>Keep only 30 % of the weights and train again. Which ends nearer to the whole network?</p>
-${Object.entries(GUESSES)
+<div class="choices">${Object.entries(GUESSES)
   .map(([key, text]) => `<label><input type="radio" name="guess" value="${key}"> ${text}</label>`)
-  .join("")}
+  .join("")}</div>
 <div class="row"><button class="main" data-do="find">Find a ticket for me</button>
 <span class="small progress"></span></div>
 <p class="answer" hidden></p></fieldset>
-<p class="said" role="status" aria-live="polite"></p>
 <div class="pictures">
 <figure class="network"><canvas role="img"></canvas><figcaption>
 <span class="key" style="border-top: 3px solid var(--positive)"></span> weight above zero
 <span class="key" style="border-top: 3px dashed var(--negative)"></span> below zero; the thicker, the
 larger. Left: one signal. Right: how sure the network is of each class; green is the right one.
 <button data-do="another">Another signal</button></figcaption></figure>
+<p class="said" role="status" aria-live="polite"></p>
+<div class="buttons">
+<div class="row" role="group" aria-label="Train"><button data-do="train">Train</button>
+<button data-do="step">Step</button><button data-do="pause">Pause</button></div>
+<div class="row" role="group" aria-label="Find"><button data-do="prune">Prune 20 %</button>
+<button data-do="rewind">Rewind</button></div>
+<div class="row" role="group" aria-label="Question"><button data-do="redraw">Redraw the values</button>
+<button data-do="permute">Permute the mask</button><button data-do="signs">Keep only signs</button></div>
+</div>
 <figure class="race"><canvas role="img"></canvas><figcaption>
 <div class="race-title"></div><ul class="legend"></ul></figcaption></figure>
 </div>
-<div class="row"><span>Train</span><button data-do="train">Train</button>
-<button data-do="step">Step</button><button data-do="pause">Pause</button></div>
-<div class="row"><span>Find</span><button data-do="prune">Prune 20 %</button>
-<button data-do="rewind">Rewind</button></div>
-<div class="row"><span>Question it</span><button data-do="redraw">Redraw the values</button>
-<button data-do="permute">Permute the mask</button><button data-do="signs">Keep only signs</button></div>
 <div class="row"><label for="tp-level">Look back at level</label>
 <input type="range" id="tp-level" min="0" max="0" value="0"><output for="tp-level"></output></div>
 <div class="row"><label>Seed <input type="number" name="seed" min="0" max="999" step="1"></label>
 <label>Network <select name="network">${NETWORKS.map((n) => `<option>${n}</option>`).join("")}</select></label>
 <label>Speed <select name="speed">${Object.keys(PACES).map((p) => `<option>${p}</option>`).join("")}</select></label>
 <button data-do="restart">Start over</button></div>
-<table><caption>Test signals named right, level by level</caption><thead><tr><th scope="col">level</th>
-<th scope="col">weights left</th><th scope="col">whole</th><th scope="col">ticket</th>
-<th scope="col">redrawn</th><th scope="col">permuted</th><th scope="col">ticket matches?</th></tr></thead>
+<table><caption>Test signals named right, in %, level by level</caption><thead><tr>
+<th scope="col">level</th><th scope="col">weights left, %</th><th scope="col">whole</th>
+<th scope="col">ticket</th><th scope="col">redrawn</th><th scope="col">permuted</th>
+<th scope="col">ticket matches?</th></tr></thead>
 <tbody></tbody></table>
 <p class="small">This is one seed and one run of each network, on 2,000 test signals: another seed
 moves an accuracy by a point or two. So we say that a ticket matches the whole network when it ends
@@ -69,7 +73,8 @@ at most 2 points below. The course repeats this over seeds and gives intervals. 
 ticket's lines, new random values. Permuted: as many lines in each layer, in other places, with their
 first values. The curves show accuracy on validation signals, which are not those of the table.</p>`;
 
-const percent = (share) => `${(100 * share).toFixed(1)} %`;
+const inPercent = (share) => (100 * share).toFixed(1);
+const percent = (share) => `${inPercent(share)}\u00a0%`;
 const points = (share) => `${Math.abs(100 * share).toFixed(1)} points`;
 const number = (n) => n.toLocaleString("en");
 
@@ -132,11 +137,12 @@ function mount(root) {
   const $ = (selector) => root.querySelector(selector);
   const [picture, race] = root.querySelectorAll("canvas");
   const slider = $("#tp-level");
-  const settings = { seed: 0, network: "mlp-32-32", speed: "normal" };
+  const settings = { seed: 0, network: "mlp-32-32", speed: "fast" };
   let data = null; // the decoded test signals, once they are there
   let worker = null;
   let job = 0; // events of trainings that were given up bear an older number
-  let busy = null; // "train" or "search" while something runs, "paused" when it waits
+  let running = null; // "train" or "search" while a job is not at its end
+  let paused = false;
   let looking = null; // the level that the reader looks back at while a search goes on
   let example = 0;
   let levels; // what is known of each level: density, masks, weights, results by arm
@@ -159,6 +165,8 @@ function mount(root) {
     say(`This did not work: ${reason}. Load the page again; if that does not help, tell us.`, true);
   }
 
+  const isBusy = () => running && !paused;
+
   // What is known of a level.
 
   function newLevel(masks) {
@@ -171,18 +179,20 @@ function mount(root) {
     const dense = levels[0].results.dense?.test;
     const { ticket, reinitialised } = levels[level].results;
     if (ticket?.test === undefined) return "";
-    const left = `With ${percent(levels[level].density)} of the weights the ticket names ${percent(ticket.test)}`;
-    const gap = ticket.test - dense;
-    const compared = gap >= 0 ? `${points(gap)} more` : `${points(gap)} fewer`;
-    const against = `${left} of the test signals right, the whole network ${percent(dense)} (${compared})`;
-    const text = matches(level)
-      ? `${against}. They match: on this seed it is a winning ticket.`
-      : `${against}. That is more than the 2 points we allow: the ticket no longer matches.`;
+    const text = `Level ${level}, ${percent(levels[level].density)} of the weights left: the ticket names ${percent(ticket.test)} of the test signals right, the whole network ${percent(dense)}. ${
+      matches(level)
+        ? "They match (we allow 2 points): on this seed it is a winning ticket."
+        : `That is ${points(dense - ticket.test)} lower, more than the 2 we allow: this ticket no longer matches.`
+    }`;
     if (reinitialised?.test === undefined) return text;
     const behind = ticket.test - reinitialised.test;
-    return behind > MARGIN
-      ? `${text} The same lines with redrawn values end ${points(behind)} below the ticket: its first values matter.`
-      : `${text} The same lines with redrawn values do about as well (${percent(reinitialised.test)}): here the values hardly matter.`;
+    const control =
+      Math.abs(behind) <= MARGIN
+        ? `do about as well (${percent(reinitialised.test)}): here the first values hardly matter`
+        : behind > 0
+          ? `end ${points(behind)} below the ticket: the first values matter`
+          : `end ${points(behind)} above the ticket: its first values were no help`;
+    return `${text} The same lines with redrawn values ${control}.`;
   }
 
   const matches = (level) =>
@@ -201,6 +211,8 @@ function mount(root) {
   }
 
   function drawAll() {
+    const theme = document.body.dataset.theme;
+    root.toggleAttribute("data-dark", theme === "dark" || (theme !== "light" && dark.matches));
     const split = data?.test;
     const signal = split ? split.x.subarray(40 * example, 40 * (example + 1)) : new Float32Array(40);
     const label = split ? split.y[example] : -1;
@@ -233,22 +245,20 @@ function mount(root) {
     slider.nextElementSibling.textContent = `${shown.level}, ${percent(levels[shown.level].density)} left`;
     slider.setAttribute("aria-valuetext", slider.nextElementSibling.textContent);
     drawTable();
-    const running = busy === "train" || busy === "search";
     for (const button of root.querySelectorAll("button[data-do]")) {
       const free = ["another", "restart", "pause"].includes(button.dataset.do);
-      button.setAttribute("aria-disabled", running && !free);
+      button.setAttribute("aria-disabled", isBusy() && !free);
     }
-    $('[data-do="pause"]').textContent = busy === "paused" ? "Go on" : "Pause";
-    $('[data-do="pause"]').setAttribute("aria-disabled", !busy);
+    $('[data-do="pause"]').textContent = paused ? "Go on" : "Pause";
+    $('[data-do="pause"]').setAttribute("aria-disabled", !running);
   }
 
   function drawTable() {
-    const dense = levels[0].results.dense?.test;
-    const cell = (result) => (result?.test === undefined ? "" : percent(result.test));
+    const cell = (result) => (result?.test === undefined ? "" : inPercent(result.test));
     $("tbody").innerHTML = levels
       .map(({ density, results }, level) => {
         const verdict = results.ticket?.test === undefined ? "" : matches(level) ? "yes" : "no";
-        const cells = [percent(density), dense === undefined ? "" : percent(dense),
+        const cells = [inPercent(density), cell(levels[0].results.dense),
           cell(results.ticket), cell(results.reinitialised), cell(results.shuffled), verdict];
         const looked = level === shown.level ? ' class="looked-at"' : "";
         return `<tr${looked}><th scope="row">${level}</th><td>${cells.join("</td><td>")}</td></tr>`;
@@ -277,7 +287,8 @@ function mount(root) {
 
   function stop() {
     job++;
-    busy = null;
+    running = null;
+    paused = false;
     looking = null;
     if (worker) send({ do: "stop" });
   }
@@ -285,7 +296,6 @@ function mount(root) {
   function begin() {
     stop();
     for (const name of ["seed", "network", "speed"]) $(`[name="${name}"]`).value = settings[name];
-    if (worker) send({ do: "pace", pace: PACES[settings.speed] });
     levels = [];
     newLevel(fullMasks(settings.network));
     show("dense", levels[0].masks, initialWeights(settings.network, settings.seed));
@@ -307,15 +317,15 @@ function mount(root) {
 
   /** Look at the trained ticket of a level. */
   function lookBack(level) {
-    const { masks, weights, biases } = levels[level];
-    if (!weights) return;
+    shown.level = level;
+    if (!levels[level].weights) return actions.rewind(); // pruned, and not trained yet
     stop();
-    shown = { arm: level ? "ticket" : "dense", masks, weights, biases, level };
-    Object.assign(shown, { step: 1600, trained: true, waiting: true });
+    const { masks, weights, biases, step } = levels[level];
+    shown = { arm: level ? "ticket" : "dense", masks, weights, biases, level, step, trained: true };
     writeAddress();
     draw();
     const whole = levels[0].results.dense?.test;
-    say(`Level ${level}. ${verdict(level) || `This is the whole network: ${percent(whole)} of the test signals right.`} ${next(level)}`);
+    say(`${verdict(level) || `Level 0, the whole network: it names ${percent(whole)} of the test signals right.`} ${next(level)}`);
   }
 
   const next = (level) =>
@@ -334,7 +344,8 @@ function mount(root) {
     if (event.kind === "begin") {
       while (levels.length <= level) newLevel(event.masks);
       levels[level].results[arm] = { curve: [] };
-      if (live) Object.assign(shown, { arm, level, masks: event.masks, weights: event.masks });
+      const { masks } = event;
+      if (live) shown = { arm, level, masks, weights, biases: null, step: 0 };
       $(".progress").textContent = `level ${level} of ${LEVELS}: training the ${ARMS[arm].name}`;
       return;
     }
@@ -343,16 +354,16 @@ function mount(root) {
     if (live) Object.assign(shown, { step, weights, biases });
     if (event.kind === "end") {
       result.test = event.test;
-      if (arm === "ticket" || arm === "dense") Object.assign(levels[level], { weights, biases });
+      if (arm === "ticket" || arm === "dense") Object.assign(levels[level], { weights, biases, step });
       if (live) shown.trained = true;
-      if (busy === "search") sayOfSearch(level, arm);
+      if (running === "search") sayOfSearch(level, arm);
       else finishTraining(level, arm);
     }
     if (live && (!quiet.matches || event.kind === "end")) draw();
   }
 
   function finishTraining(level, arm) {
-    busy = null;
+    running = null;
     const { test } = levels[level].results[arm];
     const right = `It now names ${percent(test)} of the test signals right`;
     const texts = {
@@ -370,12 +381,12 @@ function mount(root) {
   function sayOfSearch(level, arm) {
     if (arm === "dense")
       say(`The whole network is trained: ${percent(levels[0].results.dense.test)} of the test signals right. Now we prune a fifth, rewind and train again, ten times over; watch the curves.`);
-    if (arm === "shuffled" && looking === null) say(`Level ${level}. ${verdict(level)}`);
+    if (arm === "shuffled" && looking === null) say(verdict(level));
     if (level === ASKED && arm === "shuffled") answerGuess();
   }
 
   function finishSearch() {
-    busy = null;
+    running = null;
     $(".progress").textContent = "";
     const winners = [...levels.keys()].filter((level) => level && matches(level));
     const most = winners.at(-1);
@@ -407,14 +418,17 @@ function mount(root) {
     shown.waiting = false;
     if (shown.arm === "pruned") shown.arm = "fine-tuned";
     const { level, arm, masks, weights } = shown;
-    levels[level].results[arm] = { curve: [] };
-    const { network, seed } = settings;
+    levels[level].results[arm] = { ...levels[level].results[arm], curve: [] };
+    const { network, seed, speed } = settings;
+    send({ do: "pace", pace: PACES[speed] });
     send({ do: "begin", id: ++job, network, seed, masks, weights, about: { level, arm } });
   }
 
-  function startSearch(count) {
+  function startSearch(count, speed = settings.speed) {
     begin();
-    busy = "search";
+    running = "search";
+    $(".said").scrollIntoView({ block: "nearest" });
+    send({ do: "pace", pace: PACES[speed] });
     send({ do: "search", id: ++job, network: settings.network, seed: settings.seed, levels: count });
     draw();
   }
@@ -440,23 +454,23 @@ function mount(root) {
     train() {
       if (shown.trained) return say("This network is trained to the end. Press Prune 20 % to go on, or Rewind to put it back to its first values.");
       handOver();
-      busy = "train";
+      running = "train";
+      paused = false;
       send({ do: "go" });
       say(`Training: 20 times over all 8,000 training signals. Watch its curve; Pause stops it at any time.`);
     },
     step() {
       if (shown.trained) return say("This network is trained to the end. Press Rewind to put it back to its first values.");
       handOver();
-      busy = "paused";
+      running = "train";
+      paused = true;
       send({ do: "step" });
     },
     pause() {
-      if (!busy) return say("Nothing is training. Press Train.");
-      const pausing = busy !== "paused";
-      if (pausing) resume = busy;
-      busy = pausing ? "paused" : (resume ?? "train");
-      send({ do: pausing ? "pause" : "go" });
-      say(pausing ? "Paused. Press Go on, or Step to take one step at a time." : "It goes on training.");
+      if (!running) return say("Nothing is training. Press Train.");
+      paused = !paused;
+      send({ do: paused ? "pause" : "go" });
+      say(paused ? "Paused. Press Go on, or Step to take one step at a time." : "It goes on training.");
     },
     prune() {
       if (shown.arm !== "dense" && shown.arm !== "ticket")
@@ -502,16 +516,14 @@ function mount(root) {
     },
     restart,
   };
-  let resume = null;
 
   root.addEventListener("click", ({ target }) => {
     const name = target.closest("button[data-do]")?.dataset.do;
     if (!name) return;
     if (!worker) return say("The signals are still loading. One moment, please.");
-    const running = busy === "train" || busy === "search";
-    if (running && !["pause", "another", "restart"].includes(name))
+    if (isBusy() && !["pause", "another", "restart"].includes(name))
       return say("A training is running. Press Pause first, or wait for its end.");
-    if (busy === "paused" && resume === "search" && (name === "train" || name === "step"))
+    if (running === "search" && (name === "train" || name === "step"))
       return actions.pause();
     actions[name]();
     draw();
@@ -536,29 +548,27 @@ function mount(root) {
   });
   slider.addEventListener("input", () => {
     const level = Number(slider.value);
-    if (busy === "search") {
+    if (running === "search") {
       const { masks, weights, biases } = levels[level];
       looking = level < levels.length - 1 ? level : null;
       if (looking === null) return say("You are watching the race again.");
       Object.assign(shown, { level, masks, weights, biases, arm: level ? "ticket" : "dense" });
       draw();
-      return say(`Looking back at level ${level} while the search goes on. ${verdict(level)} Move the slider to its end to watch again.`);
+      return say(`Looking back while the search goes on. ${verdict(level)} Move the slider to its end to watch again.`);
     }
-    if (!levels[level].weights) return draw();
     lookBack(level);
   });
   addEventListener("hashchange", () => {
     if (location.hash.includes("=") && worker) open(readAddress());
   });
   addEventListener("resize", draw);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  dark.addEventListener("change", draw);
   new MutationObserver(draw).observe(document.body, { attributeFilter: ["data-theme"] });
 
   /** The state that the address asks for. */
   function open(level) {
     if (!level) return restart();
-    settings.speed = "fast";
-    startSearch(level);
+    startSearch(level, "fast");
     say(`This address shows level ${level} of seed ${settings.seed}. It takes ${level} rounds of training and pruning to get there.`);
   }
 
@@ -570,7 +580,6 @@ function mount(root) {
       data = { test: decode({ ...found, splits: { test: found.splits.test } }).test };
       worker = makeWorker(hear, fail);
       send({ do: "load", signals: found });
-      send({ do: "pace", pace: PACES[settings.speed] });
       open(level);
       root.dataset.ready = "yes";
     })

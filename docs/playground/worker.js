@@ -32,7 +32,7 @@ function* runSearch(data, { network, seed, levels, quiet }, pace) {
   let { value, done } = trainings.next();
   while (!done) {
     const { start, ...about } = value;
-    yield { kind: "begin", ...about, masks: start.masks };
+    yield { kind: "begin", ...about, ...start };
     const training = new Training(data, network, seed, start.masks, start.weights);
     const end = yield* train(training, about, pace, quiet);
     ({ value, done } = trainings.next(end));
