@@ -19,7 +19,7 @@ from lthlab import load_dataset
 SOURCE = Path(__file__).parent / "playground"
 # Modules after those that they import. The first part is what the worker runs, too.
 COMPUTING = ("random.js", "kernels.js", "network.js", "data.js", "search.js", "worker.js")
-SHOWING = ("drawing.js", "playground.js")
+SHOWING = ("drawing.js", "playground.js")  # the page; what stands between is api.js
 # 91 characters that need no escape in a JavaScript string: # to ~ without the backslash.
 DIGITS = np.frombuffer(bytes(code for code in range(35, 127) if code != 92), np.uint8)
 
@@ -43,28 +43,34 @@ def signals() -> str:
     return f"globalThis.lthlabSignals = {json.dumps(content)};\n"
 
 
-def join(names: tuple[str, ...]) -> str:
-    """The text of modules, one after the other, without what joins them: import and export."""
+def join(*names: str) -> str:
+    """The text of modules without what joins them, import and export, and without comments."""
     text = "\n".join((SOURCE / name).read_text(encoding="utf-8") for name in names)
     text = re.sub(r"^import\s[^;]*;\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ *(//.*|/\*\*(.|\n)*?\*/)\n", "", text, flags=re.MULTILINE)
     return re.sub(r"^export ", "", text, flags=re.MULTILINE)
 
 
 def script() -> str:
     """The script `playground.js`: computing in a function, so that a worker can be made of it."""
     names = ", ".join(exported(COMPUTING))
-    return f"""(() => {{
+    return f"""// Built from docs/playground/, which has the comments.
+(() => {{
 "use strict";
 function computing() {{
-{join(COMPUTING)}
+{join(*COMPUTING)}
 return {{ {names} }};
 }}
+const place = document.getElementById("ticket-playground");
 try {{
 const {{ {names} }} = computing();
-{join(SHOWING)}
+{join("api.js")}
+if (place) {{
+{join(*SHOWING)}
+}}
 }} catch (error) {{
-  const place = document.getElementById("ticket-playground");
   if (place) place.textContent = `The playground did not start: ${{error.message}}.`;
+  throw error;
 }}
 }})();
 """

@@ -98,8 +98,8 @@ export function classify(layers, weights, biases, signal) {
   return shares.map((share) => share / total);
 }
 
-/** Accuracy on validation data over the epochs, one curve for each arm: {arm: [[epoch, value]]}. */
-export function drawRace(canvas, curves, epochs) {
+/** Accuracy on validation data over the epochs: [[arm, {curve: [[epoch, accuracy], ...]}], ...]. */
+export function drawRace(canvas, raced, epochs) {
   const { context, width, height, color } = prepare(canvas);
   const [left, right, top, bottom] = [44, width - 12, 12, height - 34];
   const x = (epoch) => left + ((right - left) * epoch) / epochs;
@@ -117,13 +117,13 @@ export function drawRace(canvas, curves, epochs) {
   }
   context.textAlign = "center";
   for (let epoch = 0; epoch <= epochs; epoch += 5) context.fillText(epoch, x(epoch), bottom + 16);
-  context.fillText("epochs (times that it saw all the training signals)", (left + right) / 2, bottom + 31);
-  for (const [arm, points] of Object.entries(curves)) {
+  context.fillText("epochs: times that it saw all training signals", (left + right) / 2, bottom + 31);
+  for (const [arm, { curve }] of raced) {
     context.strokeStyle = color(arm);
     context.setLineDash(ARMS[arm].dash);
     context.lineWidth = 2.5;
     context.beginPath();
-    for (const [epoch, accuracy] of points) context.lineTo(x(epoch), y(accuracy));
+    for (const [epoch, accuracy] of curve) context.lineTo(x(epoch), y(accuracy));
     context.stroke();
   }
 }
