@@ -1,9 +1,10 @@
 """Write the ticket playground into a folder: python docs/build_playground.py FOLDER
 
-Three files for the website (`playground.js`, `playground.css`, `signals.js`) and the page
-`playground.html`, which opens from a server and as a file on a disk. The code in docs/playground/
-is written in modules; because browsers refuse to load modules from a disk, their text is joined
-here into one classic script, and the worker's part of it is handed on as text.
+`playground.js` and `playground.css` for the website, and the page `playground.html`, which opens
+from a server and as a file on a disk. The code in docs/playground/ is written in modules; because
+browsers refuse to load modules from a disk, their text is joined here into one classic script, and
+the worker's part of it is handed on as text. There are no data: the page draws the signals of
+mnist1d itself, from the templates and settings of the package.
 """
 
 import argparse
@@ -12,43 +13,32 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
-
-from lthlab import load_dataset
+from mnist1d.data import get_dataset_args, get_templates
 
 SOURCE = Path(__file__).parent / "playground"
 # Modules after those that they import. The first part is what the worker runs, too.
-COMPUTING = ("random.js", "kernels.js", "network.js", "data.js", "search.js", "worker.js")
+COMPUTING = ("random.js", "signals.js", "kernels.js", "network.js", "search.js", "worker.js")
 SHOWING = ("drawing.js", "playground.js")  # the page; what stands between is api.js
-# 91 characters that need no escape in a JavaScript string: # to ~ without the backslash.
-DIGITS = np.frombuffer(bytes(code for code in range(35, 127) if code != 92), np.uint8)
+SETTINGS = (
+    *("seed", "padding", "template_len", "scale_coeff", "max_translation"),
+    *("corr_noise_scale", "iid_noise_scale", "shear_scale"),
+)
 
 
-def signals() -> str:
-    """The script `signals.js`: mnist1d, normalised, each value as two digits of base 91."""
-    dataset = load_dataset("mnist1d", "cpu")
-    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test")}
-    values = np.concatenate([split.x.numpy().ravel() for split in splits.values()]).astype(float)
-    low, levels = values.min(), len(DIGITS) ** 2 - 1
-    step = (values.max() - low) / levels
-    packed = {}
-    for name, split in splits.items():
-        number = np.rint((split.x.numpy().ravel() - low) / step).astype(int)
-        digits = DIGITS[np.stack(np.divmod(number, len(DIGITS)), axis=1)]
-        packed[name] = {
-            "x": digits.tobytes().decode("ascii"),
-            "y": "".join(map(str, split.y.tolist())),
-        }
-    content = {"low": low, "step": step, "splits": packed}
-    return f"globalThis.lthlabSignals = {json.dumps(content)};\n"
+def computing() -> str:
+    """What the worker runs, with what it takes from the package mnist1d."""
+    settings = get_dataset_args(as_dict=True)
+    taken = {name: settings[name] for name in SETTINGS}
+    taken["templates"] = get_templates()["x"].tolist()
+    return f"const MNIST1D = {json.dumps(taken)};\n{join(*COMPUTING)}"
 
 
 def join(*names: str) -> str:
-    """The text of modules without what joins them, import and export, and without comments."""
+    """The text of modules without import and export, which join them, comments and indents."""
     text = "\n".join((SOURCE / name).read_text(encoding="utf-8") for name in names)
     text = re.sub(r"^import\s[^;]*;\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^ *(//.*|/\*\*(.|\n)*?\*/)\n", "", text, flags=re.MULTILINE)
-    return re.sub(r"^export ", "", text, flags=re.MULTILINE)
+    return re.sub(r"^(export| +) *", "", text, flags=re.MULTILINE)
 
 
 def script() -> str:
@@ -58,7 +48,7 @@ def script() -> str:
 (() => {{
 "use strict";
 function computing() {{
-{join(*COMPUTING)}
+{computing()}
 return {{ {names} }};
 }}
 const place = document.getElementById("ticket-playground");
@@ -88,7 +78,6 @@ def write(folder: Path) -> None:
     for name in ("playground.html", "playground.css"):
         shutil.copy(SOURCE / name, folder)
     (folder / "playground.js").write_text(script(), encoding="utf-8")
-    (folder / "signals.js").write_text(signals(), encoding="ascii")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 // What other scripts can use, window.lthlab.search, and what it shares with the page.
-const HERE = document.currentScript.src;
-
+export const NETWORKS = ["mlp-16-16", "mlp-32-32", "mlp-64-64"];
 /** A worker that computes; made from text, because a page on a disk may not load one from a file. */
 export function makeWorker(onEvent, onFailure) {
   const text = `"use strict";\n${computing}\ncomputing().serve(self);`;
@@ -11,27 +10,13 @@ export function makeWorker(onEvent, onFailure) {
   return worker;
 }
 
-/** The script with the signals, loaded once. */
-let signals;
-export function loadSignals() {
-  signals ??= new Promise((resolve, reject) => {
-    const done = () => resolve(globalThis.lthlabSignals);
-    if (globalThis.lthlabSignals) return done();
-    const script = document.createElement("script");
-    script.src = new URL("signals.js", HERE);
-    script.onload = done;
-    script.onerror = () => reject(new Error("the file signals.js, with the signals, did not load"));
-    document.head.append(script);
-  });
-  return signals;
-}
-
 /** Search for a ticket without the page: a Promise of one row for each level from 0. */
 async function searchRows({ seed = 0, levels = 10, network = "mlp-32-32" } = {}) {
   for (const [name, value] of Object.entries({ seed, levels }))
     if (!Number.isInteger(value) || value < 0)
       throw new RangeError(`${name} is a whole number, 0 or more; got ${value}.`);
-  const found = await loadSignals();
+  if (!NETWORKS.includes(network))
+    throw new RangeError(`network is one of ${NETWORKS.join(", ")}; got ${network}.`);
   const rows = [];
   let worker;
   try {
@@ -43,7 +28,7 @@ async function searchRows({ seed = 0, levels = 10, network = "mlp-32-32" } = {})
         rows[level] ??= { level, density, dense: rows[0]?.dense };
         rows[level][arm] = test;
       }, fail);
-      worker.postMessage({ do: "load", signals: found });
+      worker.postMessage({ do: "load" });
       worker.postMessage({ do: "search", network, seed, levels, quiet: true });
     });
   } finally {

@@ -1,5 +1,6 @@
 // The two pictures: the network, each kept weight a line, and the race of accuracies.
-import { CLASSES, FEATURES, layersOf } from "./network.js";
+import { layersOf } from "./network.js";
+import { FEATURES } from "./signals.js";
 
 /** How each arm is drawn; colours are CSS variables, because dark pages need lighter ones. */
 export const ARMS = {

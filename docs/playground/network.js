@@ -1,10 +1,9 @@
 // A fully connected network of lthlab (`models.MLP`), its training and its masks. What a step costs
 // goes with the weights that are kept: the pruned ones are in no loop.
-import { Generator } from "./random.js";
+import { Generator, seedFor } from "./random.js";
+import { CLASSES, FEATURES } from "./signals.js";
 import { accumulate, allocate, B, block, products, rectify, release, ROW } from "./kernels.js";
 
-export const FEATURES = 40;
-export const CLASSES = 10;
 export const RECIPE = { lr: 0.1, momentum: 0.9, batch: B, epochs: 20 }; // recipe_for("mlp-...")
 const RATES = { hidden: 0.2, output: 0.1 };
 const REDRAWN = 1_000_000; // lthlab builds the reinitialised network with this seed more
@@ -24,7 +23,7 @@ export function layersOf(network) {
 /** The initial weights, one Float32Array for each layer; all biases begin at 0. */
 export function initialWeights(network, seed) {
   const layers = layersOf(network);
-  const generator = new Generator(seed, "initialisation");
+  const generator = new Generator(seedFor(seed, "initialisation"));
   // torch draws values of its own when it makes a layer; lthlab puts Glorot's in their place.
   for (const { size, outputs } of layers) generator.skip(size + outputs);
   return layers.map(({ size, inputs, outputs }) =>
@@ -74,7 +73,7 @@ function roundHalfToEven(x) {
 
 /** As many kept weights in each layer, in other places. */
 export function shuffleMasks(masks, seed) {
-  const generator = new Generator(seed, "mask shuffle");
+  const generator = new Generator(seedFor(seed, "mask shuffle"));
   return masks.map((mask) => Uint8Array.from(generator.permutation(mask.length), (k) => mask[k]));
 }
 
@@ -106,7 +105,7 @@ export class Training {
     const [epoch, batch] = [Math.floor(step / this.perEpoch), step % this.perEpoch];
     if (epoch !== this.epoch) {
       this.epoch = epoch;
-      const generator = new Generator(this.seed, "data order", epoch);
+      const generator = new Generator(seedFor(this.seed, "data order", epoch));
       this.order = generator.permutation(this.data.train.y.length);
     }
     this.look(this.data.train, this.order, batch * B);

@@ -3,11 +3,9 @@ import {
   count, density, fullMasks, initialWeights, layersOf, onlySigns, prune, RECIPE, redrawnWeights,
   shuffleMasks,
 } from "./network.js";
-import { loadSignals, makeWorker } from "./api.js";
-import { decode } from "./data.js";
+import { makeWorker, NETWORKS } from "./api.js";
 import { ARMS, drawNetwork, drawRace } from "./drawing.js";
 
-const NETWORKS = ["mlp-16-16", "mlp-32-32", "mlp-64-64"];
 const PACES = {
   slow: { steps: 4, wait: 60 },
   medium: { steps: 20, wait: 20 },
@@ -88,7 +86,7 @@ const $ = (selector) => root.querySelector(selector);
 const [picture, race] = root.querySelectorAll("canvas");
 const slider = $("#tp-level");
 const settings = { seed: 0, network: "mlp-32-32", speed: "fast" };
-let data = null; // the decoded test signals, once they are there
+let test = null; // the test signals, once they are drawn
 let worker = null;
 let job = 0; // events of trainings that were given up bear an older number
 let running = null; // "train" or "search" while a job is not at its end
@@ -167,13 +165,12 @@ function draw() {
 function drawAll() {
   const theme = document.body.dataset.theme;
   root.toggleAttribute("data-dark", theme === "dark" || (theme !== "light" && dark.matches));
-  const split = data?.test;
-  const signal = split ? split.x.subarray(40 * example, 40 * (example + 1)) : new Float32Array(40);
-  const label = split ? split.y[example] : -1;
+  const signal = test ? test.x.subarray(40 * example, 40 * (example + 1)) : new Float32Array(40);
+  const label = test ? test.y[example] : -1;
   const weights = masked(shown.weights, shown.masks);
   const best = drawNetwork(picture, settings.network, weights, shown.biases, signal, label);
   const what = ARMS[shown.arm]?.name ?? "pruned network";
-  const answer = split ? ` It takes a signal of class ${label} for a ${best}.` : "";
+  const answer = test ? ` It takes a signal of class ${label} for a ${best}.` : "";
   picture.setAttribute(
     "aria-label",
     `A network drawn as lines from 40 inputs over two hidden layers to 10 classes: ${what}, level ${shown.level}, ${lines()}, after ${shown.step} steps.${answer}`,
@@ -283,6 +280,11 @@ const next = (level) =>
   level + 1 < levels.length ? "Move the slider to compare levels." : "Press Prune 20 % to go on.";
 
 function hear(event) {
+  if (event.kind === "loaded") {
+    test = event.test;
+    root.dataset.ready = "yes";
+    return open(wanted);
+  }
   if (event.id !== job) return;
   if (event.kind === "searched") return finishSearch();
   const { level, arm, step, weights, biases } = event;
@@ -457,9 +459,9 @@ const actions = {
       "Only signs: each first value is now plus or minus the same size. Press Train: how much of the ticket was in its signs?");
   },
   another() {
-      example = (example + 1) % data.test.y.length;
+    example = (example + 1) % test.y.length;
     draw();
-    say(`Another test signal, of class ${data.test.y[example]}. The bars show what the network takes it for.`);
+    say(`Another test signal, of class ${test.y[example]}. The bars show what the network takes it for.`);
   },
   restart,
 };
@@ -467,7 +469,7 @@ const actions = {
 root.addEventListener("click", ({ target }) => {
   const name = target.closest("button[data-do]")?.dataset.do;
   if (!name) return;
-  if (!worker) return say("The signals are still loading. One moment, please.");
+  if (!test) return say("The signals are still being drawn. One moment, please.");
   if (isBusy() && !["pause", "another", "restart"].includes(name))
     return say("A training is running. Press Pause first, or wait for its end.");
   if (running === "search" && (name === "train" || name === "step"))
@@ -505,7 +507,7 @@ slider.addEventListener("input", () => {
   lookBack(level);
 });
 addEventListener("hashchange", () => {
-  if (location.hash.includes("=") && worker) open(readAddress());
+  if (location.hash.includes("=") && test) open(readAddress());
 });
 addEventListener("resize", draw);
 dark.addEventListener("change", draw);
@@ -519,15 +521,8 @@ function open(level) {
   say(`This address shows level ${level} of seed ${settings.seed}. First it has to be found.`);
 }
 
-const level = readAddress();
+const wanted = readAddress();
 begin();
-say("The signals are loading.");
-loadSignals()
-  .then((found) => {
-    data = { test: decode({ ...found, splits: { test: found.splits.test } }).test };
-    worker = makeWorker(hear, fail);
-    send("load", { signals: found });
-    open(level);
-    root.dataset.ready = "yes";
-  })
-  .catch((error) => fail(error.message));
+say("The signals are being drawn.");
+worker = makeWorker(hear, fail);
+send("load");

@@ -39,10 +39,10 @@ function crc32(text) {
 
 /** torch's generator on the CPU: the Mersenne Twister MT19937. */
 export class Generator {
-  constructor(seed, purpose, ...parts) {
+  constructor(seed) {
     this.state = new Uint32Array(624);
     this.next = 624;
-    this.state[0] = seedFor(seed, purpose, ...parts);
+    this.state[0] = seed;
     for (let i = 1; i < 624; i++) {
       const last = this.state[i - 1];
       this.state[i] = Math.imul(1812433253, last ^ (last >>> 30)) + i;

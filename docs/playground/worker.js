@@ -1,7 +1,7 @@
 // What the worker does: it trains in small pieces, tells of each, and can be paused in between.
-import { decode } from "./data.js";
-import { search } from "./search.js";
 import { Training } from "./network.js";
+import { search } from "./search.js";
+import { makeSignals } from "./signals.js";
 
 /** Train to the end; every so many steps yield how far it is. Validation data are looked at once
  * an epoch, test data once, at the end. `pace` may change on the way. */
@@ -81,8 +81,9 @@ export function serve(scope) {
   }
 
   const actions = {
-    load(message) {
-      data = decode(message.signals);
+    load() {
+      data = makeSignals();
+      scope.postMessage({ kind: "loaded", test: data.test });
     },
     begin(message) {
       const { network, seed, masks, weights, about } = message;
