@@ -1,0 +1,213 @@
+"""Studies that are no single `run_experiment`: each writes one table into the reference results."""
+
+import itertools
+from dataclasses import replace
+
+import pandas as pd
+import torch
+from settings import CACHE, FOLDER, STUDIES, finished_levels, write_known
+from torch.nn import functional as F
+
+from lthlab import (
+    apply_masks_,
+    build_model,
+    count_kept,
+    error_barrier,
+    evaluate,
+    full_masks,
+    interpolate,
+    load_dataset,
+    recipe_for,
+    run_experiment,
+    train,
+)
+from lthlab.training import predict
+
+LENGTHS = {"mnist1d": ("5ep", "20ep", "80ep"), "fashion-mini": ("3ep", "10ep", "30ep")}
+MODELS = {"mnist1d": "mlp-100-100-100", "fashion-mini": "lenet-300-100"}
+MATCHING = {"mnist1d": 8, "fashion-mini": 9}  # the levels of these studies
+
+
+def length(n_jobs: int) -> None:
+    """The ticket against dense and reinitialised by learning rate and length of training."""
+    tables = []
+    for dataset, model in MODELS.items():
+        level, base = MATCHING[dataset], recipe_for(model, dataset)
+        for factor, duration in itertools.product((0.3, 1.0, 3.0), LENGTHS[dataset]):
+            table = run_experiment(
+                model,
+                dataset,
+                replace(base, lr=factor * base.lr, duration=duration),
+                seeds=range(10),
+                levels=level,
+                control_levels=[level],
+                evaluate_every=0,
+                folder=CACHE,
+                n_jobs=n_jobs,
+            )
+            ends = table.query("split == 'test' and level in [0, @level]")
+            tables.append(ends.assign(rate=factor, duration=duration))
+    save("length", slim(tables), length.__doc__)
+
+
+def width(n_jobs: int) -> None:
+    """Edge-popup by width: can a mask alone do what training does?"""
+    tables = []
+    for hidden in (25, 50, 100, 200, 400):
+        table = run_experiment(
+            f"mlp-{hidden}-{hidden}-{hidden}",
+            "mnist1d",
+            arms=["dense", "edge-popup"],
+            seeds=range(10),
+            levels=3,
+            control_levels=[3],
+            evaluate_every=0,
+            folder=CACHE,
+            n_jobs=n_jobs,
+        )
+        tables.append(table.query("split == 'test'").assign(width=hidden))
+    save("width", slim(tables), width.__doc__)
+
+
+def connectivity(n_jobs: int) -> None:
+    """The barrier between the trained networks of one level of IMP and the next (Paul et al. 2022).
+
+    For the tickets of "mnist1d", and of "rewinding" from steps 0 and 96.
+    """
+    rows = []
+    for name, k in (("mnist1d", 0), ("rewinding", 0), ("rewinding", 96)):
+        setting, finished = finished_levels(name, k)
+        levels = range(1, min(12, STUDIES[name]["levels"]) + 1)
+        for seed, level in itertools.product(STUDIES[name]["seeds"], levels):
+            ends = []
+            for number in (level - 1, level):
+                model = setting.build(seed)
+                arm = "ticket" if number else "dense"
+                model.load_state_dict(finished[arm, seed, number].trained)
+                ends.append(model)
+            barrier = error_barrier(interpolate(*ends, setting.data, points=11))
+            kept = finished["ticket", seed, level].density
+            rows.append((STUDIES[name]["model"], k, seed, level, kept, barrier))
+    columns = ["model", "rewind_step", "seed", "level", "density", "barrier"]
+    save("connectivity", pd.DataFrame(rows, columns=columns), connectivity.__doc__)
+
+
+def forgetting(n_jobs: int) -> None:
+    """What pruned networks forget (Hooker et al. 2019), by level and seed.
+
+    Of the tickets of "mnist1d" and "fashion-mini": recall by class, answers that flip against the
+    dense network of the same seed, calibration error, accuracy under noise and shifts.
+    """
+    rows = []
+    for name in MODELS:
+        setting, finished = finished_levels(name)
+        test, levels = setting.data.test, [0, *STUDIES[name]["control_levels"]]
+        for seed, number in itertools.product(STUDIES[name]["seeds"], levels):
+            level = finished["ticket" if number else "dense", seed, number]
+            model = setting.build(seed)
+            model.load_state_dict(level.trained)
+            known = (name, seed, number, level.density)
+            dense = finished["dense", seed, 0].correct
+            rows.append((*known, "flips", "all", float((level.correct != dense).float().mean())))
+            for label, title in enumerate(setting.data.classes):
+                recall = level.correct[test.y == label].float().mean()
+                rows.append((*known, "recall", title, float(recall)))
+            rows.append((*known, "calibration error", "all", calibration_error(model, test)))
+            for what, changed in disturbed(test).items():
+                rows.append((*known, "accuracy", what, evaluate(model, changed)["accuracy"]))
+    columns = ["dataset", "seed", "level", "density", "measure", "of", "value"]
+    save("forgetting", pd.DataFrame(rows, columns=columns), forgetting.__doc__)
+
+
+def calibration_error(model, split, bins: int = 15) -> float:
+    """The mean gap between confidence and accuracy, over bins of confidence (Guo et al. 2017)."""
+    sure, answer = predict(model, split).softmax(1).max(1)
+    right, gap = (answer == split.y).float(), 0.0
+    for number in range(bins):
+        inside = (sure > number / bins) & (sure <= (number + 1) / bins)
+        if inside.any():
+            gap += float(inside.float().mean() * (right[inside].mean() - sure[inside].mean()).abs())
+    return gap
+
+
+def disturbed(split) -> dict:
+    """The split as it is, with noise of half a standard deviation, and shifted by two places."""
+    noise = torch.randn(split.x.shape, generator=torch.Generator().manual_seed(0))
+    return {
+        "as it is": split,
+        "noise": replace(split, x=split.x + 0.5 * noise),
+        "shifted": replace(split, x=split.x.roll(2, dims=-1)),
+    }
+
+
+BYTES_LEVELS = (7, 10, 15)
+
+
+def bytes_on_disk(n_jobs: int) -> None:
+    """Equal bytes on fashion-mini: tickets, small dense networks, rounding, distillation."""
+    data, rows = load_dataset("fashion-mini"), []
+    setting, finished = finished_levels("fashion-mini")
+    recipe = recipe_for("lenet-300-100", data)
+    for seed in range(10):
+        teacher = setting.build(seed)
+        teacher.load_state_dict(finished["dense", seed, 0].trained)
+        rows += rounded("dense", seed, teacher, full_masks(teacher), data)
+        for number in BYTES_LEVELS:
+            level = finished["ticket", seed, number]
+            model = setting.build(seed)
+            model.load_state_dict(level.trained)
+            rows += rounded("ticket", seed, model, level.masks, data)
+        for hidden in (8, 16, 32, 64):
+            for arm, loss in (("small dense", None), ("distilled", distillation(teacher))):
+                model = build_model(f"mlp-{hidden}-{hidden}", data, seed)
+                options = {"seed": seed, "evaluate_every": 0, "step": "fast"}
+                train(model, data, recipe, **options | ({"loss": loss} if loss else {}))
+                rows += rounded(arm, seed, model, full_masks(model), data)
+    columns = ["arm", "seed", "kept", "bits", "bytes", "value"]
+    save("bytes", pd.DataFrame(rows, columns=columns), bytes_on_disk.__doc__)
+
+
+def distillation(teacher, temperature: float = 4.0, share: float = 0.9):
+    """A loss that follows a teacher's soft answers, little the labels (Hinton et al. 2015)."""
+    teacher = teacher.eval().requires_grad_(False)
+
+    def loss(model, x, y):
+        logits, soft = model(x), (teacher(x) / temperature).softmax(1)
+        follow = F.cross_entropy(logits / temperature, soft) * temperature**2
+        return share * follow + (1 - share) * F.cross_entropy(logits, y)
+
+    return loss
+
+
+def rounded(arm, seed, model, masks, data) -> list[tuple]:
+    """Test accuracy and bytes at 32, 8 and 4 bits a weight; kept places as a bitmap or as indices.
+
+    Each row of a matrix is rounded to whole steps of its largest weight / (2^(bits - 1) - 1).
+    """
+    rows, kept, size = [], count_kept(masks), sum(m.numel() for m in masks.values())
+    outputs = sum(len(mask) for mask in masks.values())
+    places = 0 if kept == size else min(-(-size // 8), 2 * kept)  # indices within a row: 2 bytes
+    before = {name: model.get_parameter(name).detach().clone() for name in masks}
+    for bits in (32, 8, 4):
+        for name, weight in before.items():
+            if bits < 32:
+                step = weight.abs().amax(1, keepdim=True).clamp(min=1e-12) / (2 ** (bits - 1) - 1)
+                model.get_parameter(name).data.copy_((weight / step).round() * step)
+        scales = 4 * outputs * (bits < 32)
+        total = kept * bits // 8 + places + scales + 4 * outputs  # the biases stay as they are
+        rows.append((arm, seed, kept, bits, total, evaluate(model, data.test)["accuracy"]))
+    for name, weight in before.items():
+        model.get_parameter(name).data.copy_(weight)
+    apply_masks_(model, masks)
+    return rows
+
+
+def slim(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(tables).drop(columns=["metric", "split", "epoch", "rewind_step"])
+
+
+def save(name: str, table: pd.DataFrame, what: str) -> None:
+    """The table of a study, and beside it what it is."""
+    table = table.round({"density": 5, "value": 4, "barrier": 4})
+    table.to_csv(FOLDER / f"{name}.csv", index=False)
+    write_known(name, what=" ".join(what.split()), seeds=sorted(set(table["seed"])))
