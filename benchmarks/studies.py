@@ -1,17 +1,26 @@
 """Studies that are no single `run_experiment`: each writes one table into the reference results."""
 
+import copy
 import itertools
 from dataclasses import replace
 
 import pandas as pd
 import torch
-from settings import CACHE, FOLDER, STUDIES, finished_levels, write_known
+from joblib import Parallel, delayed
+from settings import CACHE, FOLDER, REDRAWN, STUDIES, finished_levels, write_known
 from torch.nn import functional as F
 
+import lthlab
 from lthlab import (
+    Dataset,
+    Split,
+    Start,
+    State,
     apply_masks_,
     build_model,
     count_kept,
+    density,
+    draw_batch,
     error_barrier,
     evaluate,
     full_masks,
@@ -21,7 +30,9 @@ from lthlab import (
     run_experiment,
     train,
 )
+from lthlab.post_training import METHODS, prune_once_
 from lthlab.training import predict
+from lthlab.words import decode
 
 LENGTHS = {"mnist1d": ("5ep", "20ep", "80ep"), "fashion-mini": ("3ep", "10ep", "30ep")}
 MODELS = {"mnist1d": "mlp-100-100-100", "fashion-mini": "lenet-300-100"}
@@ -200,6 +211,104 @@ def rounded(arm, seed, model, masks, data) -> list[tuple]:
         model.get_parameter(name).data.copy_(weight)
     apply_masks_(model, masks)
     return rows
+
+
+def once(n_jobs: int) -> None:
+    """Pruning once, without retraining, by method, density and scope, of gpt-3x64 on words.
+
+    Trained for 1,000 and for 4,000 steps; 1,024 training words for calibration.
+    """
+    tables = Parallel(n_jobs=n_jobs)(
+        delayed(pruned_once)(seed, steps) for steps in (1_000, 4_000) for seed in range(5)
+    )
+    save("once", pd.concat(tables), once.__doc__)
+
+
+def pruned_once(seed: int, steps: int) -> pd.DataFrame:
+    torch.set_num_threads(1)
+    data = load_dataset("words")
+    recipe = replace(recipe_for("gpt-3x64", data), duration=f"{steps}it")
+    model = build_model("gpt-3x64", data, seed)
+    train(model, data, recipe, seed=seed, evaluate_every=0)
+    rows, batch = [], draw_batch(data.train, 1_024, seed)
+
+    def look(method: str, scope: str, network) -> None:
+        for split in ("validation", "test"):
+            for metric, value in evaluate(network, getattr(data, split)).items():
+                kept = density(masks)
+                rows.append((method, scope, seed, steps, kept, split, metric, value))
+
+    masks = full_masks(model)
+    look("dense", "", model)
+    for scope, kept in (*itertools.product(("layer", "row"), (0.7, 0.5, 0.3, 0.2)), ("2:4", 0.5)):
+        for method in METHODS:
+            pruned = copy.deepcopy(model)
+            masks = prune_once_(pruned, batch, method, kept, scope)
+            look(method, scope, pruned)
+    columns = ["arm", "scope", "seed", "steps", "density", "split", "metric", "value"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def words_ending(end: str) -> Dataset:
+    """The words of each split that end so."""
+    data = load_dataset("words")
+
+    def chosen(split: Split) -> Split:
+        kept = torch.tensor([word.endswith(end) for word in decode(split.x)])
+        return Split(split.x[kept], split.y[kept])
+
+    parts = {name: chosen(getattr(data, name)) for name in ("train", "validation", "test")}
+    return replace(data, name=f"words in -{end}", **parts)
+
+
+def pretrained(dataset: Dataset, seed: int):
+    """The dense network of the study "words", trained on words in the usual alphabet."""
+    model = build_model("gpt-3x64", dataset, seed)
+    model.load_state_dict(finished_levels("words")[1]["dense", seed, 0].trained)
+    return model
+
+
+def fresh(past, number: int = 0) -> State:
+    """Initial values without any pretraining."""
+    return State.of(build_model("gpt-3x64", past.data, number * REDRAWN + past.seed))
+
+
+def pretraining(n_jobs: int) -> None:
+    """Tickets of a pretrained network for another task (Chen et al. 2020, in small).
+
+    The network is pretrained on words and goes on with adverbs: those that end in -ly.
+    """
+
+    def from_scratch(past):
+        return Start(full_masks(past.build(past.seed)), fresh(past))
+
+    def initial_values(past):
+        return Start(past.of("ticket")[past.level].masks, fresh(past))
+
+    def new_values(past):
+        return Start(past.of("ticket")[past.level].masks, fresh(past, 1))
+
+    lthlab.arm("not pretrained", needs=("dense",))(from_scratch)
+    lthlab.arm("mask, initial values", needs=("ticket",))(initial_values)
+    lthlab.arm("mask, new values", needs=("ticket",))(new_values)
+    data = words_ending("ly")
+    shorter = {"duration": "200it", "warmup": 20, "batch_size": 64, "lr": 1e-3}
+    recipe = replace(recipe_for("gpt-3x64", data), **shorter)
+    table = run_experiment(
+        pretrained,
+        data,
+        recipe,
+        arms=["dense", "ticket", "mask, initial values", "mask, new values", "not pretrained"],
+        seeds=range(10),
+        levels=6,
+        control_levels=[3, 6],
+        evaluate_every=0,
+        folder=CACHE,
+        n_jobs=n_jobs,
+    )
+    ends = table[(table["step"] > 0) & (table["split"] != "train")]
+    columns = ["arm", "seed", "level", "density", "split", "metric", "value"]
+    save("pretraining", ends[columns], pretraining.__doc__)
 
 
 def slim(tables: list[pd.DataFrame]) -> pd.DataFrame:

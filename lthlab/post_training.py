@@ -178,8 +178,6 @@ def _patches(x: Tensor, layer: nn.Conv1d | nn.Conv2d) -> Tensor:
     """The patches under a convolution: (examples, weights of a row, places)."""
     options = [layer.kernel_size, layer.dilation, layer.padding, layer.stride]
     if isinstance(layer, nn.Conv1d):  # a picture of height 1
-        x, options = (
-            x[:, :, None],
-            [(first, *o) for o, first in zip(options, (1, 1, 0, 1), strict=True)],
-        )
+        x, heights = x[:, :, None], (1, 1, 0, 1)
+        options = [(height, *o) for o, height in zip(options, heights, strict=True)]
     return F.unfold(x, *options)
