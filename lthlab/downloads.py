@@ -35,7 +35,7 @@ def load_full(name: str, root: Path) -> tuple[np.ndarray, ...]:
             raise OSError(
                 f"{name} is not in {root} and could not be downloaded ({reason}). Connect to the "
                 f"network once, or name the folder that holds it with root=... or $LTHLAB_DATA, "
-                f"or use a data set that needs no download: fashion-mini or mnist1d."
+                f"or use a data set that needs no download: fashion-mini, mnist1d or words."
             ) from None
     arrays = []
     try:
