@@ -83,11 +83,11 @@ def width(n_jobs: int) -> None:
 def connectivity(n_jobs: int) -> None:
     """The barrier between the trained networks of one level of IMP and the next (Paul et al. 2022).
 
-    For the tickets of "mnist1d", and of "rewinding" from steps 0 and 96.
+    For the tickets of "mnist1d" and "fashion-mini", rewound to the start.
     """
     rows = []
-    for name, k in (("mnist1d", 0), ("rewinding", 0), ("rewinding", 96)):
-        setting, finished = finished_levels(name, k)
+    for name in MODELS:
+        setting, finished = finished_levels(name)
         levels = range(1, min(12, STUDIES[name]["levels"]) + 1)
         for seed, level in itertools.product(STUDIES[name]["seeds"], levels):
             ends = []
@@ -98,8 +98,8 @@ def connectivity(n_jobs: int) -> None:
                 ends.append(model)
             barrier = error_barrier(interpolate(*ends, setting.data, points=11))
             kept = finished["ticket", seed, level].density
-            rows.append((STUDIES[name]["model"], k, seed, level, kept, barrier))
-    columns = ["model", "rewind_step", "seed", "level", "density", "barrier"]
+            rows.append((name, seed, level, kept, barrier))
+    columns = ["dataset", "seed", "level", "density", "barrier"]
     save("connectivity", pd.DataFrame(rows, columns=columns), connectivity.__doc__)
 
 

@@ -857,4 +857,4 @@ def test_on_a_trained_network_sparsegpt_loses_least(fashion_mini):
         masks = prune_once_(pruned, batch, method, 0.25, "row")
         losses[method] = evaluate(pruned, fashion_mini.validation)["loss"]
         assert all((bits(w)[~masks[n]] == 0).all() for n, w in prunable_weights(pruned).items())
-    assert losses["sparsegpt"] < losses["wanda"] < losses["magnitude"]
+    assert losses["sparsegpt"] < min(losses["wanda"], losses["magnitude"])

@@ -52,7 +52,7 @@ def test_words_are_tokens_and_targets_of_27_classes(words):
     for split in splits(words):
         assert split.x.shape == split.y.shape == (len(split), 15)
         assert split.x.dtype == split.y.dtype == torch.int64
-        assert 0 == int(split.x.min()) and int(split.x.max()) == 26
+        assert int(split.x.min()) == 0 and int(split.x.max()) == 26
         assert torch.equal(words.pictures(split.x), split.x.cpu())  # nothing was normalised
 
 

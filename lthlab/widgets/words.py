@@ -13,7 +13,7 @@ from lthlab.training import evaluate
 from lthlab.widgets.panel import Panel, choice, percent, slider
 from lthlab.words import known_words, sample_words
 
-DENSITIES = [1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
+DENSITIES = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
 
 
 def word_pruner(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
