@@ -114,7 +114,7 @@ right = dataset.train.y != -100
 pairs = torch.stack([dataset.train.x[right], dataset.train.y[right]])
 counts = torch.zeros(27, 27).index_put_(tuple(pairs), torch.ones(1), accumulate=True)
 alone = counts.sum(0) / counts.sum()
-after = (counts + 0.01) / (counts + 0.01).sum(1, keepdim=True)  # given the letter before
+after = (counts + 0.01) / (counts + 0.01).sum(1, keepdim=True)  # by the letter before
 
 seen = dataset.validation.y != -100
 read_letter, answer = dataset.validation.x[seen], dataset.validation.y[seen]
@@ -181,9 +181,10 @@ listed = set(known_words())
 trained_on = set(decode(dataset.train.x))
 words = sample_words(model, 1000, seed=0)
 print(", ".join(words[:24]))
-print(f"{sum(w in trained_on for w in words) / len(words):.0%} were in the training list,")
-print(f"{sum(w in listed - trained_on for w in words) / len(words):.0%} are English all")
-print("the same, but the model never saw them. The others it made up.")
+copied = sum(word in trained_on for word in words) / len(words)
+guessed = sum(word in listed - trained_on for word in words) / len(words)
+print(f"{copied:.0%} were in the training list, {guessed:.0%} are English all the same,")
+print("but the model never saw them. The others it made up.")
 
 # %% [markdown]
 # Words of a list of offensive words were removed from the data and are never shown.
@@ -349,9 +350,10 @@ figure, axes = plt.subplots(1, 2, figsize=(12, 4.2), sharey=True)
 for ax, (steps, part) in zip(axes, once.groupby("steps")):
     part = part.query("scope in ('layer', '')")
     plots.lines(part.query("arm != 'dense'"), x="density", ax=ax, markers=True)
-    ax.axhline(part.query("arm == 'dense'")["value"].mean(), color="0.4", linestyle="--")
+    whole = part.query("arm == 'dense'")["value"].mean()
+    ax.axhline(whole, color="0.4", linestyle="--")
     plots.density_axis(ax, part["density"])
-    ax.set(title=f"trained for {steps:,} steps", ylabel="validation loss, nats a letter")
+    ax.set(title=f"trained for {steps:,} steps", ylabel="validation loss, nats")
 figure.tight_layout()
 
 # %% [markdown]
@@ -367,9 +369,9 @@ test = read("once").query("split == 'test' and metric == 'loss' and density == 0
 for (steps, scope), part in test.groupby(["steps", "scope"]):
     for one, other in PAIRS:
         gap = lthlab.paired(part, one, other)
-        low, high = (round(edge, 3) for edge in (gap.low, gap.high))
-        what = f"{one} minus {other}"
-        print(f"{steps} steps, {scope:5s} {what:26s} {gap.mean:+.3f} [{low:+}, {high:+}] nats")
+        edges = f"[{gap.low:+.3f}, {gap.high:+.3f}]"
+        what = f"{steps} steps, {scope:5s} {one} minus {other}"
+        print(f"{what:44s} {gap.mean:+.3f} {edges} nats")
 
 # %% [markdown]
 # *Mean and 95 % interval over n = 5 networks; the same calibration words for all methods of a network. Below zero: the first
@@ -476,6 +478,17 @@ for level in sorted(set(tickets.query("arm == 'shuffled'")["level"])):
 # *Mean and 95 % interval over n = 10 seeds; below zero the first is better. Same data, order and number of steps in all arms
 # of a seed; pruned by magnitude, a third of each layer per level, rewound to the start.*
 #
+# And rewinding to step 50 in place of 0 (notebook 05)?
+
+# %%
+later = read("words-rewinding").query("metric == 'loss' and step > 0 and level == 3")
+later = later.query("split == 'validation' and arm == 'ticket'").assign(arm="k = 50")
+both = pd.concat([later, tickets.query("arm == 'ticket' and level == 3")])
+gap = lthlab.paired(both, "k = 50", "ticket")
+edges = f"[{gap.low:+.4f}, {gap.high:+.4f}]"
+print(f"ticket at 30 %, k = 50 minus k = 0: {gap.mean:+.4f} {edges} nats, n = {gap.n}")
+
+# %% [markdown]
 # ### Pretrained tickets
 #
 # Large models are *pretrained* once and then *fine-tuned* for many tasks. Chen et al. (2020) asked whether BERT holds tickets
@@ -556,7 +569,8 @@ for work, contenders in (
 # %%
 flops = lthlab.cost.inference_flops(model, dataset)
 linear = 2 * 15 * sum(w.numel() for w in lthlab.prunable_weights(model).values())
-print(f"of all operations {linear / flops.total:.0%} are products with prunable weights")
+share = linear / flops.total
+print(f"{share:.0%} of all operations are products with prunable weights")
 
 layers = [model.get_submodule(n.removesuffix(".weight")) for n in weights]
 given = [torch.randn(128 * 15, layer.in_features) for layer in layers]
