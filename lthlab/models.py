@@ -45,14 +45,15 @@ def build_model(
         if callable(name):
             model = name(dataset, seed)
         else:
-            model = _make(name, dataset.input_shape, len(dataset.classes))
+            tokens = not dataset.train.x.is_floating_point()
+            model = _make(name, dataset.input_shape, len(dataset.classes), tokens)
     return model.to(dataset.device)
 
 
-def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
+def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
     kind, *parts = str(name).split("-")
     if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d*)x([1-9]\d*)", name)):
-        if len(shape) != 1:
+        if not tokens or len(shape) != 1:
             raise ValueError(
                 f"{name} takes words, of shape (tokens,); got inputs of shape {shape}."
             )
@@ -60,7 +61,7 @@ def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
     sizes = [int(part) for part in parts if part.isdecimal() and not part.startswith("0")]
     if not sizes or len(sizes) != len(parts):
         raise unknown_name("network", name, KNOWN)
-    if len(shape) == 1:
+    if tokens:
         raise ValueError(f'{name} takes numbers, not tokens. A network for words: "gpt-3x64".')
     if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
         return MLP(torch.Size(shape).numel(), sizes, classes)
@@ -193,7 +194,12 @@ class GPT(nn.Module):
             expected = f"whole numbers of shape (words, 1 to {length})"
             came = f"{x.dtype} of shape {tuple(x.shape)}"
             raise ValueError(f"This network reads tokens, {expected}; got {came}.")
-        stream = self.token(x) + self.position.weight[: x.shape[1]]
+        try:
+            stream = self.token(x) + self.position.weight[: x.shape[1]]
+        except IndexError:
+            last, came = self.token.num_embeddings - 1, f"{int(x.min())} to {int(x.max())}"
+            known = f"This network knows {last + 1} tokens, 0 to {last}"
+            raise ValueError(f"{known}; got {came}.") from None
         return self.out(self.norm(self.blocks(stream)))
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from lthlab._common import IGNORED, check_fraction, evaluation_mode, unknown_name
 from lthlab.masks import Masks, apply_masks_, full_masks, prunable_weights
-from lthlab.pruning import Batch, Scores, magnitude, prune
+from lthlab.pruning import Batch, Scores, drop_lowest, magnitude, prune
 
 METHODS = ("magnitude", "wanda", "sparsegpt")
 DAMPING = 0.01  # of the mean of the Hessian's diagonal (Frantar & Alistarh 2023, section 4)
@@ -69,10 +69,10 @@ def prune_once_(
             f'{method} compares weights within a layer: scope "layer", "row" or "2:4".'
         )
     weights, masks = prunable_weights(model), full_masks(model)
+    by_size = prune(magnitude(model), masks, 1 - density, scope)  # it refuses what does not fit
     if method == "magnitude":
-        masks = prune(magnitude(model), masks, 1 - density, scope)
-        apply_masks_(model, masks)
-        return masks
+        apply_masks_(model, by_size)
+        return by_size
     for name in [*_reduced_inputs(model, batch, weights, len)]:
         weight, only = weights[name], {name: masks[name]}
         if method == "wanda":
@@ -114,7 +114,7 @@ def repair(
         block = slice(begin, min(begin + width, inputs))
         scores = (w[:, block] / factor.diagonal()[block]).square()
         share = _share(1 - density, block, outputs if scope == "layer" else 1)
-        mask[:, block] = prune({"": scores}, {"": mask[:, block]}, share, scope)[""]
+        mask[:, block] = drop_lowest(scores, mask[:, block], share, scope)
         for column in range(block.start, block.stop):
             lost = w[:, column].masked_fill(mask[:, column], 0) / factor[column, column]
             w[:, column:] -= lost[:, None] * factor[column, column:]
@@ -136,15 +136,20 @@ def _reduced_inputs(
         raise ValueError("Calibration needs at least one example, with at least one target.")
     found: dict[str, Tensor] = {}
 
-    def look(name: str, layer: nn.Module, given: tuple[Tensor, ...]) -> None:
-        value = reduce(_rows(layer, given[0], y))
+    def look(name: str, layer: nn.Module, given: tuple, named: dict) -> None:
+        rows = _rows(layer, (*given, *named.values())[0], y)
+        if not rows.isfinite().all():
+            raise ValueError(f"What {name} reads is not finite (NaN or infinite) on this batch.")
+        value = reduce(rows)
         found[name] = found[name] + value if name in found else value
 
     names, hooks = list(names), []
     for name in names:
         weight = model.get_parameter(name)
         layers = [m for m in model.modules() if getattr(m, "weight", None) is weight]
-        hooks += [layer.register_forward_pre_hook(partial(look, name)) for layer in layers]
+        for layer in layers:
+            hook = layer.register_forward_pre_hook(partial(look, name), with_kwargs=True)
+            hooks.append(hook)
     try:
         with evaluation_mode(model):
             model(x)

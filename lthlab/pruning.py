@@ -170,13 +170,13 @@ def prune(
     _check(scores, masks, fraction, scope)
     if scope == "global":
         flat = [torch.cat([part[name].flatten() for name in masks]) for part in (scores, masks)]
-        parts = _drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
+        parts = drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
         pairs = zip(masks.items(), parts, strict=True)
         pruned = {name: part.view_as(mask).clone() for (name, mask), part in pairs}
     else:
         rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
         pruned = {
-            name: _drop_lowest(scores[name], mask, rates[name], scope)
+            name: drop_lowest(scores[name], mask, rates[name], scope)
             for name, mask in masks.items()
         }
     for name, mask in pruned.items():
@@ -236,7 +236,7 @@ def _times_derivative(weights: dict[str, nn.Parameter], value: Tensor) -> Scores
     return {name: (weight * factor).detach() for (name, weight), factor in pairs}
 
 
-def _drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
+def drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
     """Drop round(fraction * kept) weights of each competition ("2:4": all but two)."""
     size = {"row": mask[0].numel(), "2:4": 4}.get(scope, mask.numel())
     kept = mask.to(scores.device).reshape(-1, size)  # one row for each competition

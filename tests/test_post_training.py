@@ -302,7 +302,6 @@ def test_what_prune_once_cannot_do_is_refused_and_nothing_changes(wrong, said, t
     assert states_equal(before, model.state_dict())
 
 
-@pytest.mark.xfail(strict=True, reason="blocks of four round to two of four at other densities")
 def test_sparsegpt_refuses_other_densities_than_a_half_for_two_of_four():
     with pytest.raises(ValueError, match=r'Scope "2:4" keeps half .* got 0\.6'):
         prune_once_(nn.Linear(4, 3), (draw(5, 4).float(), labels(5)), "sparsegpt", 0.4, "2:4")
@@ -312,10 +311,7 @@ def test_sparsegpt_refuses_other_densities_than_a_half_for_two_of_four():
     "method",
     [
         "magnitude",
-        *(
-            pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="half of it is pruned"))
-            for name in CALIBRATED
-        ),
+        *CALIBRATED,
     ],
 )
 def test_rows_that_four_does_not_divide_are_refused_before_anything_changes(method, tiny):
@@ -330,9 +326,7 @@ def test_rows_that_four_does_not_divide_are_refused_before_anything_changes(meth
     "method",
     [
         "wanda",
-        pytest.param(
-            "sparsegpt", marks=pytest.mark.xfail(strict=True, reason="torch's error of cholesky")
-        ),
+        "sparsegpt",
     ],
 )
 @pytest.mark.parametrize("wrong", [math.nan, math.inf])
@@ -344,7 +338,6 @@ def test_calibration_that_is_not_finite_is_one_clear_error(method, wrong, tiny):
         prune_once_(model, (x, y), method)
 
 
-@pytest.mark.xfail(strict=True, raises=IndexError, reason="only positional inputs are looked at")
 def test_a_layer_that_is_given_its_input_by_name_is_seen_too():
     class Named(nn.Module):
         def __init__(self):
@@ -795,9 +788,6 @@ def test_more_than_128_inputs_are_repaired_as_in_loops():
         assert torch.allclose(repaired, expected, rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the last block of two columns loses all, the layer does not"
-)
 def test_a_block_that_loses_all_is_no_layer_collapse():
     w, _, hessian = problem(5, 3, 130, 200)
     with warnings.catch_warnings():

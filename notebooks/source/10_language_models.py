@@ -183,7 +183,9 @@ words = sample_words(model, 1000, seed=0)
 print(", ".join(words[:24]))
 copied = sum(word in trained_on for word in words) / len(words)
 guessed = sum(word in listed - trained_on for word in words) / len(words)
-print(f"{copied:.0%} were in the training list, {guessed:.0%} are English all the same,")
+print(
+    f"{copied:.0%} were in the training list, {guessed:.0%} are English all the same,"
+)
 print("but the model never saw them. The others it made up.")
 
 # %% [markdown]
@@ -582,9 +584,7 @@ def products(_):
         layer(rows)
 
 
-pair = [
-    [seconds(work, model) for work in (products, inference)] for _ in range(12)
-]
+pair = [[seconds(work, model) for work in (products, inference)] for _ in range(12)]
 share = statistics.median(part / whole for part, whole in pair[2:])
 print(f"of the time of inference they take {share:.0%}")
 
@@ -660,7 +660,7 @@ theirs[["our letters", "7B", "13B", "70B"]].style.format("{:.2f}")
 # 4. Ideas: Wanda's norms to a power; the gradient; the size of the row.
 # </details>
 #
-# The [exercise sheet](exercises/10_language_models.py) has tasks with checks.
+# The exercise sheet has tasks with checks (`make student`).
 
 # %% [markdown]
 # ## Take away

@@ -211,7 +211,7 @@ for name, rows in between.groupby("dataset"):
 # %% [markdown]
 # ## 4. Does a ticket work elsewhere?
 #
-# Finding a ticket is dear. If one ticket served many tasks, one search would pay for all (Morcos et al. 2019). 
+# Finding a ticket is dear. If one ticket served many tasks, one search would pay for all (Morcos et al. 2019).
 #
 # > **Predict.** Which is worth more on the new classes: the foreign mask, or the values under it?
 #
