@@ -11,6 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import studies
 import torch
 from joblib import Parallel, delayed
 from settings import (
@@ -248,4 +249,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     for name in options.names:
         special = {"rewinding-search": search, "stability": stability, "overlaps": overlaps}
+        own = (studies.length, studies.width, studies.connectivity, studies.forgetting)
+        own += (studies.once, studies.pretraining)
+        special |= {"bytes": studies.bytes_on_disk} | {study.__name__: study for study in own}
         special[name](options.jobs) if name in special else make(name, options.jobs)

@@ -241,6 +241,23 @@ STUDIES = {
             ("fashion-mini", "lenet-300-100", [7, 12]),
         )
     },
+    # Tickets in a transformer, pruned by a third a level; from step 50 only as far as 30 %.
+    **{
+        name: {
+            "model": "gpt-3x64",
+            "dataset": "words",
+            "arms": ["dense", "ticket", "reinitialised", *others],
+            "seeds": range(10),
+            "levels": levels[-1],
+            "control_levels": levels,
+            "rewind_to": [k],
+            "evaluate_every": 0,
+        }
+        for name, others, levels, k in (
+            ("words", ["shuffled"], [3, 6], 0),
+            ("words-rewinding", [], [3], 50),
+        )
+    },
     # Which learning rate suits fine-tuning: on validation data, with seeds of their own.
     **{
         f"fine-tuning-{dataset}": {

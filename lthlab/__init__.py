@@ -1,14 +1,27 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
-The rooms, in the order that data walks through them: data, batches, models, masks, files, pruning,
-recipes, steps, training, levels, folder, tickets, dynamic, arms, experiments, statistics, cost,
-stability, plots, fast, widgets. What is used most can be imported from here; all else by its room,
-`lthlab.pruning.random`, say. `plots` and `widgets` are loaded when they are first asked for.
+The rooms, in the order that data walks through them: words, data, batches, models, masks, files,
+pruning, post_training, recipes, steps, training, levels, folder, tickets, dynamic, arms,
+experiments, statistics, cost, stability, plots, fast, widgets. What is used most can be imported
+from here; all else by its room, `lthlab.pruning.random`, say. `plots` and `widgets` are loaded when
+they are first asked for.
 """
 
 import importlib
 
-from lthlab import batches, cost, dynamic, fast, files, levels, models, recipes, steps
+from lthlab import (
+    batches,
+    cost,
+    dynamic,
+    fast,
+    files,
+    levels,
+    models,
+    post_training,
+    recipes,
+    steps,
+    words,
+)
 from lthlab.arms import ARMS, arm
 from lthlab.data import Dataset, Split, load_dataset, make_dataset
 from lthlab.experiments import run_experiment

@@ -7,7 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+IGNORED = -100  # the target of padding: it counts neither in the loss nor in the accuracy
 
 
 def make_generator(seed: int, purpose: str, *parts: int) -> torch.Generator:
@@ -39,6 +42,25 @@ def check_fraction(what: str, value: float, above: float = -1.0) -> None:
         raise ValueError(
             f"{what} is a fraction, {lowest} and at most 1 (0.2 is 20 %); got {value}."
         )
+
+
+def check_labels(labels: Tensor, classes: int, ignored: bool = False) -> None:
+    """Raise ValueError unless labels are whole numbers in 0..classes - 1, or -100 if `ignored`."""
+    if ignored:
+        labels = labels[labels != IGNORED]
+    if labels.is_complex() or labels.dim() != 1 or (labels.float() % 1).any():
+        raise ValueError(
+            f"Labels are one whole number per example (class 0, 1, 2, ...); got {labels.dtype} "
+            f"of shape {tuple(labels.shape)}."
+        )
+    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
+    if low < 0 or high >= classes:
+        raise ValueError(f"Labels must lie in 0..{classes - 1}; got {low}..{high}.")
+
+
+def mean_loss(logits: Tensor, y: Tensor) -> Tensor:
+    """The mean cross-entropy over all targets that count: one an example, or one a place."""
+    return F.cross_entropy(logits.flatten(0, -2), y.flatten(), ignore_index=IGNORED)
 
 
 @contextmanager

@@ -5,11 +5,10 @@ from dataclasses import astuple, dataclass
 
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from lthlab._common import own_noise
+from lthlab._common import mean_loss, own_noise
 from lthlab.data import Dataset
 from lthlab.masks import (
     PRUNABLE,
@@ -125,7 +124,7 @@ def training_memory(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Memor
 
     x, y = (part[: recipe.batch_size].clone() for part in (dataset.train.x, dataset.train.y))
     with saved_tensors_hooks(keep, lambda tensor: tensor), own_noise(dataset.device, 0):
-        F.cross_entropy(model(x), y)
+        mean_loss(model(x), y)
     for parameter in model.parameters():  # counted as weights
         saved.pop(parameter.untyped_storage().data_ptr(), None)
     return Memory(weights, weights, copies * weights, sum(saved.values()))
@@ -165,7 +164,7 @@ def _count(
             layer.register_forward_hook(skip, with_kwargs=True)
     plain = sdpa_kernel(SDPBackend.MATH)  # the counter does not know attention's kernel on CPUs
     with plain, own_noise(dataset.device, 0), FlopCounterMode(display=False) as counter:
-        loss = F.cross_entropy(model(x), y)
+        loss = mean_loss(model(x), y)
         if backward:
             loss.backward()
     total = counter.get_total_flops()

@@ -1,12 +1,10 @@
 """Whole data sets as normalised tensors on one device."""
 
 import functools
-import importlib
 import io
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,17 +16,20 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from lthlab._common import make_generator, unknown_name
+from lthlab._common import check_labels, make_generator, unknown_name
+from lthlab.downloads import load_full
+from lthlab.words import LETTERS, encode, known_words
 
 FASHION = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot"
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 DIGITS = "0 1 2 3 4 5 6 7 8 9"
 
-EMBEDDED = ("fashion-mini", "mnist1d")  # without download
+EMBEDDED = ("fashion-mini", "mnist1d", "words")  # without download
 # The classes of each data set, and how many training examples become the validation split.
 DATASETS = {
     "fashion-mini": (FASHION, 2_000),
     "mnist1d": (DIGITS, 2_000),
+    "words": (" ".join(LETTERS), 5_751),
     "mnist": (DIGITS, 5_000),
     "fashion-mnist": (FASHION, 5_000),
     "cifar10": (CIFAR10, 5_000),
@@ -38,7 +39,10 @@ _GENERATING = threading.Lock()
 
 @dataclass(frozen=True)
 class Split:
-    """Inputs `x` (examples first, float32; int64 for tokens) and class numbers `y` (int64)."""
+    """Inputs `x` (examples first, float32; int64 for tokens) and class numbers `y` (int64).
+
+    One class number an example; for a language model one a place, -100 where it does not count.
+    """
 
     x: Tensor
     y: Tensor
@@ -71,11 +75,11 @@ class Dataset:
     def __post_init__(self):
         for split in self._splits().values():
             if not split.y.is_meta:  # there labels have no values
-                check_labels(split.y, len(self.classes))
+                check_labels(split.y.flatten(), len(self.classes), ignored=split.y.dim() > 1)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example: (1, 28, 28) for the small images, (1, 40) for mnist1d."""
+        """Shape of one example: (1, 28, 28) for small images, (1, 40) for mnist1d, (15,) words."""
         return tuple(self.train.x.shape[1:])
 
     @property
@@ -113,12 +117,14 @@ def load_dataset(
 ) -> Dataset:
     """Load a whole data set onto one device, normalised by the training split's mean and deviation.
 
-    `fashion-mini` (8,000 / 2,000 / 2,000 images of 1x28x28) comes with the package and `mnist1d`
-    (8,000 / 2,000 / 2,000 signals of 1x40; Greydanus & Kobak 2024) is generated: neither needs a
-    network. `mnist`, `fashion-mnist` and `cifar10` are downloaded once into `root` ($LTHLAB_DATA,
-    else the user's cache folder, ~/.cache/lthlab on Linux); 5,000 of their training examples are
-    the validation split (Frankle & Carbin 2019, appendix G). The validation split is the same in
-    every run, balanced over classes, and does not depend on any seed.
+    Three need no network: `fashion-mini` (8,000 / 2,000 / 2,000 images of 1x28x28) and `words`
+    (46,010 / 5,751 / 5,751 English words as 15 tokens and 15 targets, see `words.encode`) come with
+    the package, and `mnist1d` (8,000 / 2,000 / 2,000 signals of 1x40; Greydanus & Kobak 2024)
+    is generated. `mnist`, `fashion-mnist` and `cifar10` are downloaded once into `root`
+    ($LTHLAB_DATA, else the user's cache folder, ~/.cache/lthlab on Linux); 5,000 of their training
+    examples are the validation split (Frankle & Carbin 2019, appendix G). The validation split is
+    the same in every run, balanced over classes (of images and signals), and does not depend on any
+    seed.
 
     Raises ValueError for an unknown name and OSError when a full data set can be neither found nor
     downloaded, or its files are damaged.
@@ -126,6 +132,8 @@ def load_dataset(
     if name not in DATASETS:
         embedded = f"Embedded, without download: {', '.join(EMBEDDED)}."
         raise unknown_name("data set", name, DATASETS, embedded)
+    if name == "words":
+        return _words().to(default_device() if device is None else device)
     if name == "fashion-mini":
         packed = resources.files("lthlab").joinpath("assets/fashion_mini.npz").read_bytes()
         x, y, x_test, y_test = _unpack(packed, "x_train", "y_train", "x_test", "y_test")
@@ -134,7 +142,7 @@ def load_dataset(
             x, y, x_test, y_test = _unpack(_generate_mnist1d(), "x", "y", "x_test", "y_test")
     else:
         folder = root or os.environ.get("LTHLAB_DATA") or platformdirs.user_cache_dir("lthlab")
-        x, y, x_test, y_test = _load_full(name, Path(folder).expanduser())
+        x, y, x_test, y_test = load_full(name, Path(folder).expanduser())
     if name != "cifar10":  # the others come without a channel axis
         x, x_test = x[:, None], x_test[:, None]
     classes, held_out = DATASETS[name]
@@ -187,16 +195,15 @@ def make_dataset(
     return dataset.to(default_device() if device is None else device)
 
 
-def check_labels(labels: Tensor, classes: int) -> None:
-    """Raise ValueError unless labels are whole numbers in 0..classes - 1."""
-    if labels.is_complex() or labels.dim() != 1 or (labels.float() % 1).any():
-        raise ValueError(
-            f"Labels are one whole number per example (class 0, 1, 2, ...); got {labels.dtype} "
-            f"of shape {tuple(labels.shape)}."
-        )
-    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
-    if low < 0 or high >= classes:
-        raise ValueError(f"Labels must lie in 0..{classes - 1}; got {low}..{high}.")
+def _words() -> Dataset:
+    """The words in a fixed order: 80 % to train on, 10 % each for validation and testing."""
+    x, y = encode(known_words())
+    order = torch.randperm(len(x), generator=make_generator(0, "words"))
+    classes, held_out = DATASETS["words"]
+    sizes = [len(x) - 2 * held_out, held_out, held_out]
+    splits = [Split(x[part], y[part]) for part in order.split(sizes)]
+    mean, std = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    return Dataset("words", *splits, tuple(classes.split()), mean, std)
 
 
 def _choose_validation(y: Tensor, held_out: int) -> Tensor:
@@ -233,67 +240,3 @@ def _generate_mnist1d() -> bytes:
         reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise OSError(f"mnist1d could not be generated ({' '.join(reason)}): pip install mnist1d.")
     return done.stdout
-
-
-def _load_full(name: str, root: Path) -> tuple[np.ndarray, ...]:
-    # Loaded only when asked for: it takes about as long as all of lthlab does after torch.
-    datasets = importlib.import_module("torchvision.datasets")
-    loader, folder = {
-        "mnist": (datasets.MNIST, root / "MNIST"),
-        "fashion-mnist": (datasets.FashionMNIST, root / "FashionMNIST"),
-        "cifar10": (_Cifar10, root / "cifar-10-batches-bin"),
-    }[name]
-    if not os.path.exists(folder):  # False, too, for a folder that may not be entered
-        # Downloaded and unpacked aside, then moved: a broken download leaves nothing behind.
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=root) as aside:
-                loader(aside, train=True, download=True)
-                os.replace(Path(aside) / folder.name, folder)
-        except Exception as error:  # whatever a broken connection, archive or disk can raise
-            reason = " ".join(str(error).split())
-            raise OSError(
-                f"{name} is not in {root} and could not be downloaded ({reason}). Connect to the "
-                f"network once, or name the folder that holds it with root=... or $LTHLAB_DATA, "
-                f"or use a data set that needs no download: {' or '.join(EMBEDDED)}."
-            ) from None
-    arrays = []
-    try:
-        for part in (loader(root, train=True), loader(root, train=False)):
-            x, y = np.asarray(part.data), np.asarray(part.targets)
-            check_labels(torch.from_numpy(y), 10)
-            if len(x) != len(y):
-                raise ValueError(f"{len(x)} images with {len(y)} labels")
-            arrays += [x, y]
-    except Exception as error:  # torchvision's readers raise nearly anything on damaged files
-        raise OSError(
-            f"The files of {name} in {folder} are damaged or incomplete ({error}). "
-            f"Delete that folder and load again to download it afresh."
-        ) from None
-    return tuple(arrays)
-
-
-class _Cifar10:
-    """CIFAR-10's binary version: records of one label byte and 3x32x32 bytes (Krizhevsky 2009).
-
-    torchvision's own class reads the pickled version; a pickle can run code, plain bytes cannot.
-    """
-
-    url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    md5 = "c32a1d4ab5d03f1284b67883e8d87530"
-
-    def __init__(self, root: Path, train: bool, download: bool = False):
-        if download:
-            utils = importlib.import_module("torchvision.datasets.utils")
-            utils.download_and_extract_archive(self.url, root, md5=self.md5)
-        names = [f"data_batch_{i}.bin" for i in range(1, 6)] if train else ["test_batch.bin"]
-        parts = [
-            np.fromfile(Path(root) / "cifar-10-batches-bin" / name, np.uint8) for name in names
-        ]
-        for name, part in zip(names, parts, strict=True):
-            if len(part) == 0 or len(part) % 3073:
-                size = f"{len(part):,} bytes"
-                raise ValueError(f"expected records of 3,073 bytes in {name}, found {size}")
-        records = np.concatenate(parts).reshape(-1, 3073)
-        self.data = records[:, 1:].reshape(-1, 3, 32, 32)
-        self.targets = records[:, 0].astype(np.int64)

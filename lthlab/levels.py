@@ -24,7 +24,7 @@ from lthlab.masks import Masks, density, full_masks, prunable_weights
 from lthlab.pruning import Batch, Score, draw_batch, magnitude, prune
 from lthlab.recipes import Recipe, count_steps, level_sizes
 from lthlab.steps import Loss, State, Step, cross_entropy
-from lthlab.training import Duration, History, Paused, evaluate, predict, train
+from lthlab.training import Duration, History, Paused, evaluate, predict, right_answers, train
 
 Key = tuple[str, int, int]  # arm, seed, level
 REDRAWN = 1_000_000  # added to a seed: that of the network built again
@@ -263,7 +263,7 @@ def run_level(past: Past, function: Function, progress: bool | str = False) -> L
 
 def _look_at_all(model: nn.Module, data: Dataset, history: History) -> Tensor:
     """Add accuracies of the training and test split to a history; which test answers are right."""
-    correct = (predict(model, data.test).argmax(1) == data.test.y).cpu()
+    correct = right_answers(predict(model, data.test), data.test).cpu()
     trained, test = evaluate(model, data.train)["accuracy"], float(correct.double().mean())
     last = history.table.iloc[-1]
     for split, value in (("train", trained), ("test", test)):

@@ -1,5 +1,6 @@
 """The networks of the papers as plain modules, with the papers' sizes and initialisation."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -19,6 +20,7 @@ KNOWN = (
     "conv-2-WIDTH",
     "resnet-20",
     "resnet1d-WIDTH",
+    "gpt-BLOCKSxWIDTH",
 )
 
 
@@ -31,7 +33,8 @@ def build_model(
     et al. 2016, section 4.2): Frankle & Carbin 2019, Figure 2, all Glorot normal as there.
     `conv-2-8`: the same with 8 channels in place of 64, and all layers narrower in proportion.
     `mlp-100-100`: any fully connected network, named by its hidden sizes. `resnet1d-4`: three
-    residual blocks of width 4, 8 and 16 for mnist1d, He normal. A function (dataset, seed) ->
+    residual blocks of width 4, 8 and 16 for mnist1d, He normal. `gpt-3x64`: a transformer of three
+    blocks of width 64 for words (see `GPT`). A function (dataset, seed) ->
     nn.Module builds a network of your own. The seed fixes all initial values, also those that a
     function draws from torch's global generator, which is left as it was.
 
@@ -42,15 +45,24 @@ def build_model(
         if callable(name):
             model = name(dataset, seed)
         else:
-            model = _make(name, dataset.input_shape, len(dataset.classes))
+            tokens = not dataset.train.x.is_floating_point()
+            model = _make(name, dataset.input_shape, len(dataset.classes), tokens)
     return model.to(dataset.device)
 
 
-def _make(name: str, shape: tuple[int, ...], classes: int) -> nn.Module:
+def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
     kind, *parts = str(name).split("-")
+    if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d*)x([1-9]\d*)", name)):
+        if not tokens or len(shape) != 1:
+            raise ValueError(
+                f"{name} takes words, of shape (tokens,); got inputs of shape {shape}."
+            )
+        return GPT(classes, *shape, blocks=int(size[1]), width=int(size[2]))
     sizes = [int(part) for part in parts if part.isdecimal() and not part.startswith("0")]
     if not sizes or len(sizes) != len(parts):
         raise unknown_name("network", name, KNOWN)
+    if tokens:
+        raise ValueError(f'{name} takes numbers, not tokens. A network for words: "gpt-3x64".')
     if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
         return MLP(torch.Size(shape).numel(), sizes, classes)
     if kind == "conv" and sizes[0] in (2, 4, 6) and len(sizes) < 3:
@@ -156,6 +168,58 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = self.norm2(self.conv2(F.relu(self.norm1(self.conv1(x)))))
         return F.relu(residual + self.shortcut(x))
+
+
+class GPT(nn.Module):
+    """A language model as in GPT-2 (Radford et al. 2019), small: tokens (n, length) to logits.
+
+    The logits have shape (n, length, tokens); those at each place depend on the places up to it.
+    Token and position embeddings, blocks, a norm and the output layer, with PyTorch's own initial
+    values. Raises ValueError for a width that the heads do not divide, or for anything but tokens.
+    """
+
+    keep_dense = ("out",)
+
+    def __init__(self, tokens: int, length: int, blocks: int, width: int, heads: int = 4):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"{heads} heads share the width evenly; got width {width}.")
+        self.token, self.position = nn.Embedding(tokens, width), nn.Embedding(length, width)
+        self.blocks = nn.Sequential(*(AttentionBlock(width, heads) for _ in range(blocks)))
+        self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, tokens)
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = self.position.num_embeddings
+        if x.is_floating_point() or x.dim() != 2 or x.shape[1] > length:
+            expected = f"whole numbers of shape (words, 1 to {length})"
+            came = f"{x.dtype} of shape {tuple(x.shape)}"
+            raise ValueError(f"This network reads tokens, {expected}; got {came}.")
+        try:
+            stream = self.token(x) + self.position.weight[: x.shape[1]]
+        except IndexError:
+            last, came = self.token.num_embeddings - 1, f"{int(x.min())} to {int(x.max())}"
+            known = f"This network knows {last + 1} tokens, 0 to {last}"
+            raise ValueError(f"{known}; got {came}.") from None
+        return self.out(self.norm(self.blocks(stream)))
+
+
+class AttentionBlock(nn.Module):
+    """Attention to the places before, then two layers for each place; both add to the stream."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attend, self.project = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.expand, self.contract = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(self, stream: Tensor) -> Tensor:
+        heads = (
+            self.attend(self.norm1(stream)).unflatten(-1, (3 * self.heads, -1)).transpose(-2, -3)
+        )
+        mixed = F.scaled_dot_product_attention(*heads.chunk(3, -3), is_causal=True)
+        stream = stream + self.project(mixed.transpose(-2, -3).flatten(-2))
+        return stream + self.contract(F.gelu(self.expand(self.norm2(stream))))
 
 
 def _glorot_normal_(model: nn.Module) -> nn.Module:

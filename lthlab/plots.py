@@ -25,6 +25,8 @@ OTHERS = {
     "one-shot": ("#56b4e9", ()),
     "one-shot, 3 epochs": ("#56b4e9", (1, 1)),
     "my score": ("#5c2985", ()),
+    "wanda": ("#de8f05", (3, 1)),
+    "sparsegpt": ("#0173b2", (5, 1, 1, 1)),
 }
 _UNKNOWN = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#ca9161", "#ece133")
 

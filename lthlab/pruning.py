@@ -11,10 +11,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
-from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lthlab._common import check_fraction, evaluation_mode, make_generator, own_noise
+from lthlab._common import (
+    IGNORED,
+    check_fraction,
+    evaluation_mode,
+    make_generator,
+    mean_loss,
+    own_noise,
+)
 from lthlab.data import Split
 from lthlab.masks import Masks, apply_masks_, count_kept, full_masks, prunable_weights
 
@@ -45,22 +51,27 @@ def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
 
     h_ii is the diagonal of the Hessian of the mean cross-entropy in its Gauss-Newton form, which
     leaves out second derivatives of the network (LeCun, Denker & Solla 1989, equations 5 and 9):
-    the mean over the batch of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c. Labels are
-    not looked at. The model is scored in evaluation mode.
+    the mean over the batch of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c. Of labels
+    only those of padding are looked at. The model is scored in evaluation mode.
     """
-    x, _ = batch
+    x, y = batch
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
 
-    def log_probability(weights: Scores, x: Tensor, label: int) -> Tensor:
-        return functional_call(model, weights, (x[None],)).log_softmax(1)[0, label]
+    def log_probability(weights: Scores, x: Tensor, answer: int) -> Tensor:
+        return functional_call(model, weights, (x[None],)).log_softmax(-1).flatten()[answer]
 
     gradients = vmap(grad(log_probability), in_dims=(None, 0, None))
     curvature = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    with evaluation_mode(model):
-        for part in x.split(32):  # one gradient per example: 32 networks' worth of memory at a time
-            for label, p in enumerate(model(part).softmax(1).T):
-                for name, gradient in gradients(weights, part, label).items():
-                    curvature[name] += torch.einsum("n,n...->...", p, gradient.square_()) / len(x)
+    counts = y != IGNORED
+    with evaluation_mode(model), sdpa_kernel(SDPBackend.MATH):
+        # One gradient per example: 32 networks' worth of memory at a time.
+        for part, counted in zip(x.split(32), counts.split(32), strict=True):
+            p = model(part).softmax(-1) * counted[..., None]
+            for answer, p_answer in enumerate(p.flatten(1).T):
+                if p_answer.any():  # not all is padding
+                    for name, gradient in gradients(weights, part, answer).items():
+                        squares = torch.einsum("n,n...->...", p_answer, gradient.square_())
+                        curvature[name] += squares / counts.sum()
     return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
 
 
@@ -159,13 +170,13 @@ def prune(
     _check(scores, masks, fraction, scope)
     if scope == "global":
         flat = [torch.cat([part[name].flatten() for name in masks]) for part in (scores, masks)]
-        parts = _drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
+        parts = drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
         pairs = zip(masks.items(), parts, strict=True)
         pruned = {name: part.view_as(mask).clone() for (name, mask), part in pairs}
     else:
         rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
         pruned = {
-            name: _drop_lowest(scores[name], mask, rates[name], scope)
+            name: drop_lowest(scores[name], mask, rates[name], scope)
             for name, mask in masks.items()
         }
     for name, mask in pruned.items():
@@ -215,7 +226,7 @@ def _loss_of_copy(
     network = copy.deepcopy(model).train().requires_grad_(True)
     x, y = batch
     with own_noise(x.device, make_generator(seed, "noise").initial_seed()):  # dropout draws
-        return prunable_weights(network), F.cross_entropy(network(x) / temperature, y)
+        return prunable_weights(network), mean_loss(network(x) / temperature, y)
 
 
 def _times_derivative(weights: dict[str, nn.Parameter], value: Tensor) -> Scores:
@@ -225,7 +236,7 @@ def _times_derivative(weights: dict[str, nn.Parameter], value: Tensor) -> Scores
     return {name: (weight * factor).detach() for (name, weight), factor in pairs}
 
 
-def _drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
+def drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
     """Drop round(fraction * kept) weights of each competition ("2:4": all but two)."""
     size = {"row": mask[0].numel(), "2:4": 4}.get(scope, mask.numel())
     kept = mask.to(scores.device).reshape(-1, size)  # one row for each competition

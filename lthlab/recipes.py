@@ -186,6 +186,17 @@ _MLP = Recipe("sgd", 0.1, 0.9, batch_size=100, duration="20ep", schedule="cosine
 _RESNET1D = replace(
     _MLP, lr=0.4, weight_decay=1e-4, duration="6ep", fractions={"all": 0.2}, scope="global"
 )
+_GPT = Recipe(
+    "adamw",
+    3e-3,
+    weight_decay=0.01,
+    batch_size=128,
+    duration="1000it",
+    schedule="cosine",
+    warmup=100,
+    fractions={"fc": 1 / 3},
+    output_layer=None,
+)
 PAPER_RECIPES = {
     "lenet-300-100": Recipe("adam", 1.2e-3, duration="50000it"),
     "conv-2": Recipe("adam", 2e-4, duration="20000it", fractions=_CONV),
@@ -200,19 +211,21 @@ PAPER_RECIPES = {
 def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
     """The paper's recipe for a network, shortened to 10 epochs on the embedded sets.
 
-    Networks that no paper of this course trains (`mlp-...`, `resnet1d-...`) get the recipe of our
-    own experiments on mnist1d. "resnet-20 low" and "resnet-20 warmup" are resnet-20 at the paper's
-    other learning rates. Raises ValueError for a network without a recipe.
+    Networks that no paper of this course trains (`mlp-...`, `resnet1d-...`, `gpt-...`) get the
+    recipe of our own experiments on mnist1d and words. "resnet-20 low" and "resnet-20 warmup" are
+    resnet-20 at the paper's other learning rates. Raises ValueError for a network without a recipe.
     """
     dataset_name = dataset if isinstance(dataset, str) else dataset.name
     if model_name.startswith("mlp-"):
         return _MLP
     if model_name.startswith("resnet1d-"):
         return _RESNET1D
+    if model_name.startswith("gpt-"):
+        return _GPT
     if re.fullmatch(r"conv-[246]-\d+", model_name):  # narrower, trained alike
         model_name = model_name[:6]
     if model_name not in PAPER_RECIPES:
-        known = (*PAPER_RECIPES, "mlp-...", "resnet1d-...")
+        known = (*PAPER_RECIPES, "mlp-...", "resnet1d-...", "gpt-...")
         raise unknown_name("recipe", model_name, known, "Or make a Recipe(...).")
     recipe = PAPER_RECIPES[model_name]
     if dataset_name in ("fashion-mini", "mnist1d"):

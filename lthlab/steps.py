@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lthlab._common import unknown_name
+from lthlab._common import mean_loss, unknown_name
 from lthlab.masks import Masks, mask_applier
 from lthlab.recipes import OPTIMIZERS, Recipe
 
@@ -19,7 +18,7 @@ MEMORY["adamw"] = MEMORY["adam"]
 
 def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The mean cross-entropy of a batch: the loss of every training that names no other."""
-    return F.cross_entropy(model(x), y)
+    return mean_loss(model(x), y)
 
 
 class Step:

@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from lthlab._common import evaluation_mode, make_generator, own_noise
+from lthlab._common import IGNORED, evaluation_mode, make_generator, mean_loss, own_noise
 from lthlab.batches import Batches
 from lthlab.data import Dataset, Split
 from lthlab.masks import Masks, check_masks, keep_all
@@ -242,7 +241,7 @@ def train(
 
 @torch.no_grad()
 def predict(model: nn.Module, split: Split) -> Tensor:
-    """The logits of every example of a split, in evaluation mode: (examples, classes)."""
+    """The logits of a split in evaluation mode: (examples, classes), or (words, 15, tokens)."""
     with evaluation_mode(model):
         return torch.cat([model(x) for x in split.x.split(500)])
 
@@ -250,8 +249,13 @@ def predict(model: nn.Module, split: Split) -> Tensor:
 def measure(model: nn.Module, split: Split) -> Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, on the device (no waiting)."""
     logits = predict(model, split)
-    correct = logits.argmax(1) == split.y
-    return torch.stack([F.cross_entropy(logits, split.y), correct.float().mean()])
+    right = right_answers(logits, split).float().mean()
+    return torch.stack([mean_loss(logits, split.y), right])
+
+
+def right_answers(logits: Tensor, split: Split) -> Tensor:
+    """Which answers are right: one bool for each target that counts."""
+    return (logits.argmax(-1) == split.y)[split.y != IGNORED]
 
 
 def evaluate(model: nn.Module, split: Split) -> dict[str, float]:

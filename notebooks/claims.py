@@ -246,6 +246,22 @@ CLAIMS = [
         "Shifted by two places, tickets lose more accuracy than the dense network",
         *("Hooker et al. 2019", "yes", "11", "dense", "ticket", 0.1, 0.0, "shifted"),
     ),
+    Claim(
+        "Pruned once, without retraining: SparseGPT is better than magnitude",
+        *("Frantar & Alistarh 2023", "yes", "10", "sparsegpt", "magnitude", 0.5),
+    ),
+    Claim(
+        "Pruned once, without retraining: Wanda is better than magnitude",
+        *("Sun et al. 2024", "yes", "10", "wanda", "magnitude", 0.5),
+    ),
+    Claim(
+        "Pruned once, without retraining: Wanda is as good as SparseGPT, within a point",
+        *("Sun et al. 2024", "about as good", "10", "wanda", "sparsegpt", 0.5, POINT),
+    ),
+    Claim(
+        "Under a ticket's mask pretrained values are better than those before pretraining",
+        *("Chen et al. 2020", "yes", "10", "ticket", "mask, initial values", 0.3),
+    ),
 ]
 # What the papers say of settings that no machine here has run.
 NOT_RUN = ("resnet-20 on cifar10", (F19, F20, F21, RENDA))

@@ -19,7 +19,7 @@ EXPERIMENTS = (
     *("mnist1d", "fashion-mini", "fashion-mnist", "rewinding", "conv"),
     *("race-mnist1d", "race-fashion-mini", "prune-at-mnist1d", "prune-at-fashion-mini"),
     *("criteria-mnist1d", "criteria-fashion-mini", "transfer-mnist1d", "transfer-fashion-mini"),
-    *("optimisers-mnist1d", "optimisers-fashion-mini"),
+    *("optimisers-mnist1d", "optimisers-fashion-mini", "words", "words-rewinding"),
 )
 PAGE_K = (0, 96)  # of the rewind steps: none, and the one that notebook 05 chose on other seeds
 
@@ -154,33 +154,42 @@ def others() -> Iterator[Study]:
     yield made("stability", table, *net, level=level, rewind_step=k, **barriers)
     if (REFERENCE / "connectivity.csv").exists():
         table = pd.read_csv(REFERENCE / "connectivity.csv").rename(columns={"barrier": "value"})
-        for model, rows in table.groupby("model"):
-            steps = net[2] if model == net[0] else 1600
-            k = rows["rewind_step"]
+        for dataset, rows in table.groupby("dataset"):
             named = rows.assign(arm="ticket")
-            yield made("connectivity", named, model, "mnist1d", steps, rewind_step=k, **barriers)
+            yield made("connectivity", named, *NETWORKS[dataset], **barriers)
     if (REFERENCE / "length.csv").exists():
         table = pd.read_csv(REFERENCE / "length.csv")
         for (dataset, rate, steps), rows in table.groupby(["dataset", "rate", "step"]):
             if rate != 1 or steps not in (1600, 1330):  # those are settings of their own
                 where = f"{dataset}, learning rate x {rate:g}"
                 yield made("length", rows, rows["model"].iloc[0], where, steps)
+    gpt = "gpt-3x64"
+    table = pd.read_csv(REFERENCE / "once.csv").query("split == 'test' and metric == 'accuracy'")
+    for (scope, steps), rows in table[table["arm"] != "dense"].groupby(["scope", "steps"]):
+        level = rows["density"].rank(method="dense", ascending=False).astype(int)
+        where = f"words, by {scope.replace(':', ' of ')}, not retrained"
+        yield made("once", rows, gpt, where, steps, level=level)
+    table = pd.read_csv(REFERENCE / "pretraining.csv").query("split == 'test'")
+    rows = table[table["metric"] == "accuracy"]
+    yield made("pretraining", rows, f"{gpt}, pretrained,", "words in -ly", 200)
     if (REFERENCE / "width.csv").exists():
         for (model, steps), rows in pd.read_csv(REFERENCE / "width.csv").groupby(["model", "step"]):
             yield made("width", rows, model, "mnist1d", steps)
     if (REFERENCE / "forgetting.csv").exists():
         table = pd.read_csv(REFERENCE / "forgetting.csv").query("measure == 'accuracy'")
         for dataset, rows in table.groupby("dataset"):
-            model, steps = NETWORKS[dataset]
             named = rows.assign(arm=np.where(rows["level"] > 0, "ticket", "dense"))
             named = named[named["of"] != "as it is"].assign(split=named["of"])
             clean = rows[rows["of"] == "as it is"].set_index(["seed", "level"])["value"]
             before = clean.reindex(pd.MultiIndex.from_frame(named[["seed", "level"]])).to_numpy()
             named = named.assign(value=named["value"] - before)
-            yield made("forgetting", named, model, dataset, steps, split=named["split"])
+            yield made("forgetting", named, *NETWORKS[dataset], split=named["split"])
 
 
-NETWORKS = {"mnist1d": ("mlp-100-100-100", 1600), "fashion-mini": ("lenet-300-100", 1330)}
+NETWORKS = {
+    "mnist1d": ("mlp-100-100-100", "mnist1d", 1600),
+    "fashion-mini": ("lenet-300-100", "fashion-mini", 1330),
+}
 
 
 @functools.cache

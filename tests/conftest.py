@@ -15,7 +15,8 @@ from helpers import CASES
 from hypothesis import settings
 
 from lthlab.arms import ARMS
-from lthlab.data import Dataset, load_dataset, make_dataset
+from lthlab.data import Dataset, Split, default_device, load_dataset, make_dataset
+from lthlab.words import LETTERS, encode, known_words
 
 torch.set_num_threads(1)
 settings.register_profile("lthlab", deadline=None, max_examples=40, derandomize=True, database=None)
@@ -87,6 +88,21 @@ def fashion_mini() -> Dataset:
 @pytest.fixture(scope="session")
 def mnist1d() -> Dataset:
     return load_dataset("mnist1d")
+
+
+@pytest.fixture(scope="session")
+def words() -> Dataset:
+    return load_dataset("words")
+
+
+@pytest.fixture(scope="session")
+def tiny_words() -> Dataset:
+    """200 / 60 / 60 words from all over the list, for a GPT: 10 batches of 20 an epoch."""
+    x, y = encode(known_words()[::179][:320])
+    parts = torch.randperm(320, generator=torch.Generator().manual_seed(7)).split([200, 60, 60])
+    scale = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
+    splits = [Split(x[part], y[part]) for part in parts]
+    return Dataset("tiny-words", *splits, tuple(LETTERS), *scale).to(default_device())
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ def test_fashion_mini_uses_every_packaged_image_once_with_its_label(fashion_mini
     assert np.array_equal(fashion_mini.test.y.numpy(), packaged["y_test"])
 
 
-@pytest.mark.parametrize("name", EMBEDDED)
+@pytest.mark.parametrize("name", [name for name in EMBEDDED if name != "words"])  # tokens
 def test_training_inputs_have_mean_0_and_deviation_1(name, request):
     dataset = request.getfixturevalue(name.replace("-", "_"))
     assert abs(float(dataset.train.x.double().mean())) < 1e-4

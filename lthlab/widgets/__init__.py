@@ -9,3 +9,4 @@ from lthlab.widgets.cost import cost_calculator
 from lthlab.widgets.explorer import sparsity_explorer
 from lthlab.widgets.lab import live_lab
 from lthlab.widgets.reference import rewind_dial, ticket_race
+from lthlab.widgets.words import word_pruner

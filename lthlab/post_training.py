@@ -1,0 +1,188 @@
+"""Pruning a trained network once, without training it again: Wanda and SparseGPT.
+
+Both look at what each layer reads on a few examples, the calibration batch. Where that batch has
+several targets an example, places of padding are left out.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lthlab._common import IGNORED, check_fraction, evaluation_mode, unknown_name
+from lthlab.masks import Masks, apply_masks_, full_masks, prunable_weights
+from lthlab.pruning import Batch, Scores, drop_lowest, magnitude, prune
+
+METHODS = ("magnitude", "wanda", "sparsegpt")
+DAMPING = 0.01  # of the mean of the Hessian's diagonal (Frantar & Alistarh 2023, section 4)
+BLOCK = 128  # columns whose masks are chosen together (section 3.3)
+
+
+@torch.no_grad()
+def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+    """Score each weight by its size times the norm of its input (Sun et al. 2024, equation 1).
+
+    For scope "row": the weights of one output compete. This is the variant with one pass: all
+    inputs are those of the network as it is. The paper prunes layer after layer: `prune_once_`.
+    Raises ValueError for an empty batch, TypeError for layers whose inputs cannot be seen.
+    """
+    weights = prunable_weights(model)
+    squares = _reduced_inputs(model, batch, weights, lambda x: x.square().sum(0))
+    return {
+        name: (w.abs().flatten(1) * squares[name].sqrt()).view_as(w) for name, w in weights.items()
+    }
+
+
+def sparsegpt_(model: nn.Module, batch: Batch, density: float = 0.5, scope: str = "layer") -> Masks:
+    """Prune and repair: the weights to the right make up for each that goes; returns the masks.
+
+    Frantar & Alistarh 2023, algorithm 1. See `prune_once_`.
+    """
+    return prune_once_(model, batch, "sparsegpt", density, scope)
+
+
+@torch.no_grad()
+def prune_once_(
+    model: nn.Module,
+    batch: Batch,
+    method: str = "magnitude",
+    density: float = 0.5,
+    scope: str = "layer",
+) -> Masks:
+    """Prune a trained `model` in place to `density` (a fraction), without training; returns masks.
+
+    Methods: "magnitude", "wanda", "sparsegpt" (which also changes the weights that stay). Layers
+    are pruned in the order in which the network calls them, each by what it reads from those
+    already pruned. Scopes are those of `prune`; "2:4" keeps half, and "global" is for magnitude
+    alone, since the other two weigh errors within a layer. Pruned weights are exactly 0.0.
+
+    Raises ValueError for an unknown method, a scope or density that does not fit, or an empty
+    batch, TypeError for layers whose inputs cannot be seen (attention written as one module).
+    """
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    check_fraction("A density", density, above=0)
+    if scope == "global" and method != "magnitude":
+        raise ValueError(
+            f'{method} compares weights within a layer: scope "layer", "row" or "2:4".'
+        )
+    weights, masks = prunable_weights(model), full_masks(model)
+    by_size = prune(magnitude(model), masks, 1 - density, scope)  # it refuses what does not fit
+    if method == "magnitude":
+        apply_masks_(model, by_size)
+        return by_size
+    for name in [*_reduced_inputs(model, batch, weights, len)]:
+        weight, only = weights[name], {name: masks[name]}
+        if method == "wanda":
+            squares = _reduced_inputs(model, batch, only, lambda x: x.square().sum(0))[name]
+            scores = {name: (weight.abs().flatten(1) * squares.sqrt()).view_as(weight)}
+            masks |= prune(scores, only, 1 - density, scope)
+            weight.mul_(masks[name])
+        else:
+            hessian = _reduced_inputs(model, batch, only, lambda x: x.double().T @ x.double())[name]
+            repaired, mask = repair(weight.flatten(1), hessian, density, scope)
+            weight.copy_(repaired.view_as(weight))
+            masks[name] = mask.view_as(weight)
+    apply_masks_(model, masks)
+    return masks
+
+
+def repair(
+    weight: Tensor, hessian: Tensor, density: float, scope: str = "layer"
+) -> tuple[Tensor, Tensor]:
+    """Prune one matrix (outputs, inputs), and let the weights that stay make up for it.
+
+    `hessian` is X'X of the inputs X (samples, inputs), so that an error E of the weights costs
+    trace(E X'X E'). Column after column, left to right: what is lost with a weight w in column j is
+    spread over the columns after it as Optimal Brain Surgeon would (Hassibi & Stork 1993), w goes
+    where w^2 / [H^-1]_jj is lowest, H being what is left of the Hessian from column j on (Frantar
+    & Alistarh 2023, algorithm 1). Computed in double precision. Returns the weights and the mask.
+    """
+    w, h = weight.double().clone(), hessian.double().clone()
+    unseen = h.diagonal() == 0  # inputs that are always 0: their weights cost nothing
+    h.diagonal()[unseen] = 1
+    w[:, unseen] = 0
+    h.diagonal().add_(DAMPING * h.diagonal().mean())
+    # Row j of this factor is, up to its scale, row 0 of the inverse of h[j:, j:].
+    factor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(h)), upper=True)
+    outputs, inputs = w.shape
+    mask = torch.ones_like(w, dtype=torch.bool)
+    width = 4 if scope == "2:4" else BLOCK
+    for begin in range(0, inputs, width):
+        block = slice(begin, min(begin + width, inputs))
+        scores = (w[:, block] / factor.diagonal()[block]).square()
+        share = _share(1 - density, block, outputs if scope == "layer" else 1)
+        mask[:, block] = drop_lowest(scores, mask[:, block], share, scope)
+        for column in range(block.start, block.stop):
+            lost = w[:, column].masked_fill(mask[:, column], 0) / factor[column, column]
+            w[:, column:] -= lost[:, None] * factor[column, column:]
+    return w.masked_fill(~mask, 0).to(weight.dtype), mask
+
+
+def _share(fraction: float, block: slice, rows: int) -> float:
+    """What to prune of a block, so that all blocks together lose exactly `fraction`, rounded."""
+    lost = round(fraction * rows * block.stop) - round(fraction * rows * block.start)
+    return lost / (rows * (block.stop - block.start))
+
+
+def _reduced_inputs(
+    model: nn.Module, batch: Batch, names: Iterable[str], reduce: Callable[[Tensor], Tensor]
+) -> dict[str, Tensor]:
+    """What layers read on a batch, (samples, weights of a row), reduced; in the order of calls."""
+    x, y = batch
+    if len(x) == 0 or not (y != IGNORED).any():
+        raise ValueError("Calibration needs at least one example, with at least one target.")
+    found: dict[str, Tensor] = {}
+
+    def look(name: str, layer: nn.Module, given: tuple, named: dict) -> None:
+        rows = _rows(layer, (*given, *named.values())[0], y)
+        if not rows.isfinite().all():
+            raise ValueError(f"What {name} reads is not finite (NaN or infinite) on this batch.")
+        value = reduce(rows)
+        found[name] = found[name] + value if name in found else value
+
+    names, hooks = list(names), []
+    for name in names:
+        weight = model.get_parameter(name)
+        layers = [m for m in model.modules() if getattr(m, "weight", None) is weight]
+        for layer in layers:
+            hook = layer.register_forward_pre_hook(partial(look, name), with_kwargs=True)
+            hooks.append(hook)
+    try:
+        with evaluation_mode(model):
+            model(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if unseen := [name for name in names if name not in found]:
+        raise TypeError(
+            f"The inputs of {', '.join(unseen)} cannot be seen: the network does not call that "
+            f"layer by itself. Write it as nn.Linear, or name it in keep_dense."
+        )
+    return found
+
+
+def _rows(layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """The inputs of a layer, one row for each product with its weights."""
+    if isinstance(layer, nn.Linear):
+        if y.dim() > 1 and x.shape[:-1] == y.shape:
+            return x[y != IGNORED]
+        return x.flatten(0, -2)
+    plain = isinstance(layer, nn.Conv2d | nn.Conv1d) and layer.groups == 1
+    if plain and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
+        return _patches(x, layer).transpose(1, 2).flatten(0, 1)
+    raise TypeError(
+        f"Calibration knows Linear layers and plain convolutions; this is {layer}. Name it in "
+        f"keep_dense, or prune by magnitude."
+    )
+
+
+def _patches(x: Tensor, layer: nn.Conv1d | nn.Conv2d) -> Tensor:
+    """The patches under a convolution: (examples, weights of a row, places)."""
+    options = [layer.kernel_size, layer.dilation, layer.padding, layer.stride]
+    if isinstance(layer, nn.Conv1d):  # a picture of height 1
+        x, heights = x[:, :, None], (1, 1, 0, 1)
+        options = [(height, *o) for o, height in zip(options, heights, strict=True)]
+    return F.unfold(x, *options)
