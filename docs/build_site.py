@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import build_playground
 from sphinx.cmd.build import main as sphinx
 
 ROOT = Path(__file__).parent.parent
@@ -20,6 +21,7 @@ nb_execution_mode = "off"
 html_theme = "furo"
 html_title = "Lottery tickets, in notebooks"
 html_show_sourcelink = False
+html_extra_path = ["extra"]
 suppress_warnings = [
     "myst.xref_missing",
     "myst.header",
@@ -27,11 +29,30 @@ suppress_warnings = [
     "mystnb.mime_priority",
 ]
 """
-INDEX = """# Lottery tickets, in notebooks
+# The playground stands on the start page and, with more room, on a page of its own.
+INDEX = """---
+hide-toc: true
+---
 
-Inside every large network hides a small one that could have been trained alone. Find it, question
-it, make it fast: a
-course in notebooks, with results. To run them yourself, clone the repository and type `make lab`.
+# Lottery tickets, in notebooks
+
+Inside every large network hides a small one that could have been trained alone. Find one here, with
+nothing to install; or give the playground [a page of its own](playground/playground.html).
+
+```{raw} html
+<link rel="stylesheet" href="playground/playground.css">
+<style>
+  .main .content { width: min(78em, 100%); }
+  .sidebar-drawer { width: 16em; }
+</style>
+<div id="ticket-playground"><noscript>The playground needs JavaScript.</noscript></div>
+<script src="playground/playground.js"></script>
+```
+
+## The course
+
+Then find it, question it and make it fast in your own hands: a course in notebooks, with results.
+To run them yourself, clone the repository and type `make lab`.
 
 ```{toctree}
 :maxdepth: 1
@@ -53,6 +74,7 @@ def build(folder: Path) -> int:
         (source / "claims.md").write_text((ROOT / "notebooks" / "README.md").read_text())
         for notebook in source.glob("*.ipynb"):
             notebook.write_text(notebook.read_text().replace("(README.md)", "(claims.md)"))
+        build_playground.write(source / "extra" / "playground")
         (source / "conf.py").write_text(CONF)
         (source / "index.md").write_text(
             INDEX.replace("NOTEBOOKS", "\n".join(n.stem for n in notebooks))

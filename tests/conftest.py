@@ -133,6 +133,20 @@ def fashion_mnist_root(tmp_path_factory) -> Path:
     return cache
 
 
+@pytest.fixture(scope="session")
+def browser():
+    """One real browser for all tests that need one."""
+    from playwright.sync_api import sync_playwright
+    from test_browser import ARGUMENTS, find_browser
+
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=find_browser(playwright), args=ARGUMENTS
+        )
+        yield launched
+        launched.close()
+
+
 @pytest.fixture
 def declared():
     """Arms that a test declares are gone after it."""

@@ -66,18 +66,6 @@ def find_browser(playwright) -> str:
     )
 
 
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=find_browser(playwright), args=ARGUMENTS
-        )
-        yield launched
-        launched.close()
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
