@@ -11,7 +11,7 @@ BROWSER ?= 1
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab app test notebooks student assignment site bench lint clean
+.PHONY: help lab play app test notebooks student assignment site bench lint clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -29,6 +29,10 @@ $(READY): pyproject.toml requirements.txt
 
 lab: $(READY) ## Open JupyterLab on the first notebook (LAB_ARGS="--no-browser --port 8899" passes options on)
 	$(BIN)/jupyter lab $(AS_ROOT) --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(LAB_ARGS)
+
+play: $(READY) ## Open the ticket playground in a browser: train, prune and question a small network there
+	$(BIN)/python docs/build_playground.py build/playground
+	$(BIN)/python -m webbrowser build/playground/playground.html
 
 app: $(READY) ## Serve notebook 08 as an app without code (LAB_ARGS="--port 8899" passes options on)
 	$(BIN)/voila notebooks/08_sparsity_explorer.ipynb $(LAB_ARGS)

@@ -249,8 +249,7 @@ def predict(model: nn.Module, split: Split) -> Tensor:
 def measure(model: nn.Module, split: Split) -> Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, on the device (no waiting)."""
     logits = predict(model, split)
-    right = right_answers(logits, split).float().mean()
-    return torch.stack([mean_loss(logits, split.y), right])
+    return torch.stack([mean_loss(logits, split.y), right_answers(logits, split).float().mean()])
 
 
 def right_answers(logits: Tensor, split: Split) -> Tensor:

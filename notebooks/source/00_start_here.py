@@ -16,6 +16,9 @@
 #
 # *How to use it*: press `Shift+Enter` to run one cell after the other. Cells are meant to be changed; nothing
 # here can break your computer, and *Kernel → Restart* always brings you back.
+#
+# *Rather play first?* `make play` opens a small network in your browser, each weight a line, to train, prune, rewind and
+# question with the mouse.
 
 # %% [markdown]
 # ## 1. Is everything there?
