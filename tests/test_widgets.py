@@ -1,5 +1,6 @@
 """The widgets without a browser: every knob at every place, what they say, how they fail."""
 
+import copy
 import re
 import time
 from dataclasses import replace
@@ -10,10 +11,12 @@ import torch
 from lthlab import widgets
 from lthlab.masks import apply_masks_, full_masks
 from lthlab.models import build_model
+from lthlab.post_training import prune_once_
 from lthlab.pruning import draw_batch, magnitude, prune, snip
 from lthlab.recipes import recipe_for
 from lthlab.training import evaluate, train
 from lthlab.widgets.panel import Panel, choice
+from lthlab.words import sample_words
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,22 @@ def test_the_explorer_leaves_the_network_as_it_was(tiny_signals):
     for layer in places(panel.controls["layer"]):
         panel.controls["layer"].value = layer
         assert "lthlab-error" not in panel.picture.value, panel.picture.value
+
+
+def test_the_word_pruner_shows_what_pruning_once_leaves(tiny_words):
+    """Every method and density: the loss, and the words, of the network pruned so."""
+    model = build_model("gpt-1x8", tiny_words, seed=1)
+    panel = widgets.word_pruner(model, tiny_words)
+    for _, density, loss in panel.table.query("density == 1").itertuples(index=False):
+        assert abs(loss - evaluate(model, tiny_words.validation)["loss"]) < 1e-6 and density == 1
+    pruned = copy.deepcopy(model)
+    prune_once_(pruned, draw_batch(tiny_words.train, len(tiny_words.train), 0), "wanda", 0.3, "row")
+    row = panel.table.query("method == 'wanda' and density == 0.3")["loss"]
+    assert abs(float(row.iloc[0]) - evaluate(pruned, tiny_words.validation)["loss"]) < 1e-5
+    panel.controls["method"].value, panel.controls["density"].value = "wanda", 0.3
+    shown = re.sub(r"<[^>]+>|&nbsp;", " ", panel.picture.value).split()
+    assert shown == sample_words(pruned, 24, 0)
+    assert "wanda, 30 % of the weights kept" in panel.words.value
 
 
 def test_a_page_without_a_kernel_gets_a_still_picture():

@@ -20,9 +20,11 @@ def word_pruner(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
     """Prune a language model once, by any method to any density, and read what it writes then.
 
     The random numbers are the same everywhere, so each word is seen to decay. Everything is
-    computed once, here, with 512 words for calibration; the losses are in the panel's `table`.
+    computed once, here, with 512 words for calibration (or all there are); the losses are in the
+    panel's `table`.
     """
-    batch, rows, written = draw_batch(dataset.train, 512, seed), [], {}
+    batch = draw_batch(dataset.train, min(512, len(dataset.train)), seed)
+    rows, written = [], {}
     for method in METHODS:
         for density in DENSITIES:
             network = copy.deepcopy(model)
