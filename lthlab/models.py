@@ -45,15 +45,16 @@ def build_model(
         if callable(name):
             model = name(dataset, seed)
         else:
-            tokens = not dataset.train.x.is_floating_point()
-            model = _make(name, dataset.input_shape, len(dataset.classes), tokens)
+            shape = dataset.input_shape
+            tokens = len(shape) == 1 and not dataset.train.x.is_floating_point()
+            model = _make(name, shape, len(dataset.classes), tokens)
     return model.to(dataset.device)
 
 
 def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
     kind, *parts = str(name).split("-")
     if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d*)x([1-9]\d*)", name)):
-        if not tokens or len(shape) != 1:
+        if not tokens:
             raise ValueError(
                 f"{name} takes words, of shape (tokens,); got inputs of shape {shape}."
             )
