@@ -4,6 +4,7 @@ import copy
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import torch
 from joblib import Parallel, delayed
@@ -83,7 +84,8 @@ def width(n_jobs: int) -> None:
 def connectivity(n_jobs: int) -> None:
     """The barrier between the trained networks of one level of IMP and the next (Paul et al. 2022).
 
-    For the tickets of "mnist1d" and "fashion-mini", rewound to the start.
+    For the tickets of "mnist1d" and "fashion-mini", rewound to the start. `rise` is how far the
+    error rises above the straight line between its two ends: 0 where only the ends differ.
     """
     rows = []
     for name in MODELS:
@@ -96,10 +98,12 @@ def connectivity(n_jobs: int) -> None:
                 arm = "ticket" if number else "dense"
                 model.load_state_dict(finished[arm, seed, number].trained)
                 ends.append(model)
-            barrier = error_barrier(interpolate(*ends, setting.data, points=11))
+            line = interpolate(*ends, setting.data, points=11)
+            error = 1 - line.query("metric == 'accuracy'")["value"].to_numpy()
+            rise = (error - np.linspace(error[0], error[-1], len(error))).max()
             kept = finished["ticket", seed, level].density
-            rows.append((name, seed, level, kept, barrier))
-    columns = ["dataset", "seed", "level", "density", "barrier"]
+            rows.append((name, seed, level, kept, error_barrier(line), rise))
+    columns = ["dataset", "seed", "level", "density", "barrier", "rise"]
     save("connectivity", pd.DataFrame(rows, columns=columns), connectivity.__doc__)
 
 
@@ -107,7 +111,8 @@ def forgetting(n_jobs: int) -> None:
     """What pruned networks forget (Hooker et al. 2019), by level and seed.
 
     Of the tickets of "mnist1d" and "fashion-mini": recall by class, answers that flip against the
-    dense network of the same seed, calibration error, accuracy under noise and shifts.
+    dense network of the same seed (and between dense networks of two seeds), calibration error,
+    accuracy under noise and shifts.
     """
     rows = []
     for name in MODELS:
@@ -120,6 +125,10 @@ def forgetting(n_jobs: int) -> None:
             known = (name, seed, number, level.density)
             dense = finished["dense", seed, 0].correct
             rows.append((*known, "flips", "all", float((level.correct != dense).float().mean())))
+            if not number:  # how much two dense networks of different seeds disagree
+                other = finished["dense", (seed + 1) % 10, 0].correct
+                share = float((other != dense).float().mean())
+                rows.append((*known, "flips", "two dense networks", share))
             for label, title in enumerate(setting.data.classes):
                 recall = level.correct[test.y == label].float().mean()
                 rows.append((*known, "recall", title, float(recall)))
@@ -168,7 +177,7 @@ def bytes_on_disk(n_jobs: int) -> None:
             model = setting.build(seed)
             model.load_state_dict(level.trained)
             rows += rounded("ticket", seed, model, level.masks, data)
-        for hidden in (8, 16, 32, 64):
+        for hidden in (8, 16, 32, 64, 96):
             for arm, loss in (("small dense", None), ("distilled", distillation(teacher))):
                 model = build_model(f"mlp-{hidden}-{hidden}", data, seed)
                 options = {"seed": seed, "evaluate_every": 0, "step": "fast"}
@@ -197,7 +206,8 @@ def rounded(arm, seed, model, masks, data) -> list[tuple]:
     """
     rows, kept, size = [], count_kept(masks), sum(m.numel() for m in masks.values())
     outputs = sum(len(mask) for mask in masks.values())
-    places = 0 if kept == size else min(-(-size // 8), 2 * kept)  # indices within a row: 2 bytes
+    # One bit for each weight, or two bytes for each index and for the end of each row.
+    places = 0 if kept == size else min(-(-size // 8), 2 * kept + 2 * outputs)
     before = {name: model.get_parameter(name).detach().clone() for name in masks}
     for bits in (32, 8, 4):
         for name, weight in before.items():
@@ -317,6 +327,6 @@ def slim(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def save(name: str, table: pd.DataFrame, what: str) -> None:
     """The table of a study, and beside it what it is."""
-    table = table.round({"density": 5, "value": 4, "barrier": 4})
+    table = table.round({"density": 5, "value": 4, "barrier": 4, "rise": 4})
     table.to_csv(FOLDER / f"{name}.csv", index=False)
     write_known(name, what=" ".join(what.split()), seeds=sorted(set(table["seed"])))
