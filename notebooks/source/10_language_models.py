@@ -130,9 +130,7 @@ known = {
 
 # %%
 recipe = lthlab.recipe_for("gpt-3x64", dataset)
-history = train(
-    model, dataset, recipe, evaluate_every="100it", progress=True
-)
+history = train(model, dataset, recipe, evaluate_every="100it", progress=True)
 rows = history.table.query("split == 'validation' and metric == 'loss'")
 ax = sns.lineplot(rows, x="step", y="value", marker="o", label="the transformer")
 for (name, loss), style in zip(known.items(), (":", "--", "-.")):
