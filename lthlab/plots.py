@@ -1,10 +1,14 @@
 """Pictures of tidy tables, one colour per arm throughout the course (safe for the colour-blind)."""
 
+import base64
+import io
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
 
@@ -50,6 +54,16 @@ def use_style() -> None:
     """The look of all pictures of the course."""
     sns.set_theme(context="notebook", style="whitegrid")
     plt.rcParams.update({"figure.figsize": (7.5, 4.2), "figure.dpi": 80, "legend.frameon": False})
+
+
+def show(alternative: str) -> None:
+    """Show the current figure with a text alternative, for those who cannot see it."""
+    buffer = io.BytesIO()
+    plt.savefig(buffer, format="png", bbox_inches="tight")
+    plt.close()
+    picture = {"image/png": base64.b64encode(buffer.getvalue()).decode()}
+    described = {"text/plain": alternative, **picture}
+    display(described, raw=True, metadata={"image/png": {"alt": alternative}})
 
 
 def band(values) -> tuple[float, float]:
