@@ -38,61 +38,58 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
     batch, split = draw_batch(dataset.train, min(100, len(dataset.train)), seed), dataset.validation
     if split.y.dim() > 1:
         split = Split(split.x[:WORDS], split.y[:WORDS])
-    counted = split.y != IGNORED
-    labels, weights = split.y[counted].cpu().numpy(), prunable_weights(model)
-    pool, found, rows = _Pool(dataset, split), [], []
+    counted, weights, pool = split.y != IGNORED, prunable_weights(model), {}
 
     def answer(network: nn.Module) -> np.ndarray:
         return predict(network, split).argmax(-1)[counted].cpu().numpy()
 
+    labels, found = split.y[counted].cpu().numpy(), []
     right = answer(model) == labels
     for method, score in SCORES.items():
-        scores, of_method = score(model, batch, seed=seed), []
+        scores = score(model, batch, seed=seed)
         for scope in SCOPES:
-            answers, survived = [], {name: 0 for name in weights}
-            for kept in _nested(scores, full_masks(model), scope):
-                answers.append(answer(apply_masks_(copy.deepcopy(model), kept)))
-                survived = {name: survived[name] + mask.int() for name, mask in kept.items()}
-            accuracy = [float((given == labels).mean()) for given in answers]
-            rows += [(method, scope, d, a) for d, a in zip(DENSITIES, accuracy, strict=True)]
-            wrong = [np.flatnonzero(right & (given != labels)) for given in answers]
-            of_method.append(
+            accuracies, wrongs, flips, survived = [], [], [], dict.fromkeys(weights, 0)
+            for masks in _nested(scores, full_masks(model), scope):
+                survived = {name: survived[name] + mask.int() for name, mask in masks.items()}
+                given = answer(apply_masks_(copy.deepcopy(model), masks))
+                wrong = np.flatnonzero(right & (given != labels)).tolist()
+                # Those that are shown elsewhere before others: few enough to travel with the page.
+                shown = sorted(wrong, key=lambda example: (example not in pool, example))[:FLIPS]
+                flips.append(
+                    [(pool.setdefault(e, len(pool)), int(given[e])) for e in sorted(shown)]
+                )
+                accuracies.append(float((given == labels).mean()))
+                wrongs.append(len(wrong))
+            found.append(
                 {
-                    "accuracy": [round(100 * a, 3) for a in accuracy],
-                    "wrong": [*map(len, wrong)],
-                    "flips": [
-                        [(pool[e], int(given[e])) for e in pool.choose(examples)]
-                        for given, examples in zip(answers, wrong, strict=True)
-                    ],
+                    "method": method,
+                    "scope": scope,
+                    "density": DENSITIES,
+                    "accuracy": accuracies,
+                    "wrong": wrongs,
+                    "flips": flips,
                     "layers": [
                         _layer(w, survived[name], len(weights)) for name, w in weights.items()
                     ],
-                    "pixels": _pixels(survived, dataset),
+                    "pixels": _pixels(next(iter(survived.values())), dataset),
                 }
             )
-        found.append(of_method)
-    table = pd.DataFrame(rows, columns=["method", "scope", "density", "accuracy"])
-    names, shown = [name.removesuffix(".weight") for name in weights], [*map(percent, DENSITIES)]
+    columns = ["method", "scope", "density", "accuracy"]
+    table = pd.DataFrame(found)[columns].explode(columns[2:], ignore_index=True)
+    table = table.astype({"density": float, "accuracy": float})
+    names, kept = [name.removesuffix(".weight") for name in weights], [*map(percent, DENSITIES)]
+    examples = counted.nonzero().tolist()
     data = {
-        "densities": DENSITIES,
-        "scopes": SCOPES,
         "looks": looks(*SCORES),
-        "layers": [
-            {
-                "name": n,
-                "reach": float(w.detach().abs().max()),
-                "whole": _sample(w, len(weights)).numel() == w.numel(),
-            }
-            for n, w in zip(names, weights.values(), strict=True)
-        ],
+        "layers": names,
         "found": found,
-        "pool": pool.pictures,
+        "pool": [_example(split, dataset, *examples[number]) for number in pool],
         "classes": dataset.classes,
-        "whole": round(100 * float(right.mean()), 3),
-        "image": dataset.input_shape[-1] if found[0][0]["pixels"] else 0,
+        "dense": float(right.mean()),
+        "image": dataset.input_shape[-1] if found[0]["pixels"] else 0,
     }
     controls = [
-        slider("density", "weights kept", shown, START),
+        slider("density", "weights kept", kept, START),
         menu("method", "method", SCORES),
         menu("scope", "scope", SCOPES),
         menu("layer", "layer", names),
@@ -101,7 +98,7 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
     at_start = by_layer[by_layer["density"] == DENSITIES[START]].set_index("method")["accuracy"]
     sentence = (
         f"Accuracy on validation data by the weights kept, not retrained, scope layer: "
-        f"{right.mean():.1%} dense; at {shown[START]} "
+        f"{right.mean():.1%} dense; at {kept[START]} "
         + ", ".join(f"{name} {value:.1%}" for name, value in at_start.items())
         + "."
     )
@@ -123,68 +120,44 @@ def _nested(scores, kept, scope: str):
             yield kept
 
 
-class _Pool(dict):
-    """The examples that are shown, few enough to travel with the page; by number, their place."""
-
-    def __init__(self, dataset: Dataset, split: Split):
-        self.dataset, self.split, self.pictures = dataset, split, []
-        self.places = (split.y != IGNORED).nonzero().tolist()
-
-    def choose(self, examples: np.ndarray) -> list[int]:
-        """The first examples, those known already before others."""
-        chosen = sorted(examples.tolist(), key=lambda example: (example not in self, example))
-        return sorted(chosen[:FLIPS])
-
-    def __missing__(self, example: int) -> int:
-        row, *place = self.places[example]
-        x, was = self.split.x[row].cpu(), int(self.split.y[tuple(self.places[example])])
-        self[example] = len(self.pictures)
-        if place:
-            told = {"text": "".join(LETTERS[token] for token in x[1 : place[0] + 1]) + "_"}
-        else:
-            flat = x.mean(0) if x.dim() > 2 else x
-            told = {"x": _pack((flat - flat.min()) / (flat.max() - flat.min()).clamp(min=1e-9))}
-            told["rows"] = flat.shape[-1] if flat.dim() > 1 and flat.shape[0] > 1 else 0
-        self.pictures.append(told | {"was": was})
-        return self[example]
+def _example(split: Split, dataset: Dataset, row: int, *place: int) -> dict:
+    """An example as the page shows it: grey values, a signal, or a word up to the letter asked."""
+    x, was = split.x[row].cpu(), int(split.y[(row, *place)])
+    if place:
+        letters = "".join(LETTERS[token] for token in x[1 : place[0] + 1])
+        return {"text": f"{letters}_", "was": was}
+    if is_image := x.dim() > 2:
+        x = x.mean(0)
+    values = (x - x.min()) / (x.max() - x.min()).clamp(min=1e-9)
+    return {"x": _pack(values), "columns": x.shape[-1] if is_image else 0, "was": was}
 
 
-def _pack(values: Tensor | np.ndarray, top: int = 61) -> str:
+def _pack(values: Tensor | np.ndarray) -> str:
     """Numbers from 0 to 1 as one character each."""
-    return "".join(DIGITS[np.round(top * np.asarray(values)).astype(int).ravel()])
-
-
-def _sample(values: Tensor, layers: int) -> Tensor:
-    """Evenly spaced rows and columns of a layer, so that all layers fit into CELLS."""
-    flat, side = values.detach().cpu().flatten(1), int((CELLS / layers) ** 0.5)
-    for axis in (0, 1):
-        size = flat.shape[axis]
-        flat = flat.index_select(axis, torch.linspace(0, size - 1, min(side, size)).long())
-    return flat
+    return "".join(DIGITS[np.round(61 * np.asarray(values)).astype(int).ravel()])
 
 
 def _layer(weight: Tensor, survived: Tensor, layers: int) -> dict:
     """What the page shows of a layer; `survived` counts the densities at which a weight stands."""
-    values, survived = weight.detach().cpu(), survived.cpu()
-    cells, steps = _sample(survived, layers), range(len(DENSITIES))
-    reach = float(values.abs().max()) or 1.0
-    counts = np.stack(
-        [np.histogram(values[survived > step], BINS, (-reach, reach))[0] for step in steps]
-    )
+    values, survived = weight.detach().cpu().flatten(1), survived.cpu().flatten(1)
+    steps, reach, side = range(len(DENSITIES)), float(values.abs().max()) or 1.0, CELLS / layers
+    # Evenly spaced rows and columns, so that all layers fit into CELLS.
+    rows, columns = (torch.linspace(0, n - 1, min(int(side**0.5), n)).long() for n in values.shape)
+    counts = [np.histogram(values[survived > step], BINS, (-reach, reach))[0] for step in steps]
     return {
-        "mask": "".join(DIGITS[cells.numpy().ravel()]),
-        "columns": cells.shape[1],
-        "kept": [float(f"{100 * float((survived > step).float().mean()):.3g}") for step in steps],
-        "values": [_pack(row / counts.max()) for row in counts],
+        "mask": "".join(DIGITS[survived[rows][:, columns].numpy().ravel()]),
+        "columns": len(columns),
+        "part": len(rows) * len(columns) < values.numel(),
+        "reach": reach,
+        "kept": [round(100 * (survived > step).double().mean().item(), 2) for step in steps],
+        "values": [_pack(row / counts[0].max()) for row in counts],
     }
 
 
-def _pixels(survived: dict[str, Tensor], dataset: Dataset) -> list[str]:
+def _pixels(survived: Tensor, dataset: Dataset) -> list[str]:
     """Connections that each pixel keeps, by density, where the first layer reads pixels."""
-    first = next(iter(survived.values())).cpu()
-    if len(dataset.input_shape) < 3 or first.dim() > 2:
+    if len(dataset.input_shape) < 3 or survived.dim() > 2:
         return []
-    counts = [
-        (first > step).sum(0).view(dataset.input_shape).sum(0) for step in range(len(DENSITIES))
-    ]
+    counts = [(survived > step).sum(0).cpu() for step in range(len(DENSITIES))]
+    counts = [count.view(dataset.input_shape).sum(0) for count in counts]
     return [_pack(count / count.max().clamp(min=1)) for count in counts]

@@ -84,7 +84,7 @@ class LiveLab(anywidget.AnyWidget):
         label = method if method == "dense" else f"{method}, {percent(density)}"
         self.runs.append((f"{label}, {network} on {dataset}", []))
         self.say("Starting. The first run takes some seconds more: its process loads PyTorch.")
-        if self.process is None:
+        if not (self.process and self.process.is_alive()):
             self.begin()
         self.ours.send((network, dataset, method, density))
         self.follower = threading.Thread(target=self.follow, daemon=True)

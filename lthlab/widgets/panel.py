@@ -11,7 +11,17 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-SCRIPT = files("lthlab.widgets").joinpath("knobs.js").read_text(encoding="utf-8")
+FRONT = files("lthlab.widgets").joinpath("front")
+# One module: where it is put, it can import nothing.
+SCRIPT = "\n".join(
+    [
+        f"const STYLE = {json.dumps(FRONT.joinpath('knobs.css').read_text(encoding='utf-8'))};",
+        *(
+            FRONT.joinpath(f"{name}.js").read_text(encoding="utf-8")
+            for name in ("pictures", "knobs", "panel")
+        ),
+    ]
+)
 
 
 class Panel:
