@@ -10,7 +10,7 @@
 # **After this notebook you can**
 # - write iterative [magnitude](glossary.md#magnitude) pruning, and say what goes wrong when one word of it is missing;
 # - state the lottery ticket hypothesis in its four parts;
-# - decide from a paired interval whether a [ticket](glossary.md#ticket) is [*matching*](glossary.md#matching);
+# - decide from a paired interval whether a [ticket](glossary.md#ticket) is *matching*;
 # - say which suspects five seeds can clear, and which they cannot.
 #
 # **You need** notebooks 00 to 02.
@@ -121,8 +121,8 @@ bets.reveal("03-clone", options[0 if change < -0.01 else 2 if change > 0.01 else
 # %% [markdown]
 # Training changes the weights, and `initial` changes with them. So "rewinding" puts back the *trained* values: every
 # level goes on where the last one stopped. That looks like a ticket that learns faster and faster. It is only
-# **longer training**, the suspect of part 4. With the copy, every level starts from step 0 and takes equally many
-# steps. In our runs this suspect has an alibi.
+# **longer training**, the suspect of part 4. With the copy, every level starts from step 0 and takes equally many steps:
+# in our runs this suspect has an alibi.
 #
 # ## 3. Five seeds
 #
@@ -222,7 +222,8 @@ one = f"{below[0]} alone" if below else "neither"
 bets.reveal("03-rivals", "both of them" if len(below) == 2 else one)
 
 # %% [markdown]
-# Five seeds can never show that two networks are *equal*. We ask for less: a ticket is **matching** if the whole
+# Five seeds can never show that two networks are *equal*. We ask for less: a ticket is
+# **[matching](glossary.md#matching)** if the whole
 # interval lies above -1 point. (One point is our margin. Frankle et al. 2020 allow 0.2, which five seeds rarely tell.)
 #
 # What do the lines say?
@@ -253,7 +254,8 @@ widgets.ticket_race("mnist1d")
 plots.show(drawings.board(3))
 
 # %% [markdown]
-# *The board after notebook 03. Luck and longer training were questioned here; the others wait.*
+# *The board after notebook 03.* **Luck** is struck off. **Longer training** is charged, because it is worth points to a
+# network that gets it (notebook 02); our tickets did not get it. The others wait.
 #
 # ## 5. Your turn
 #
@@ -283,7 +285,7 @@ plots.show(drawings.board(3))
 # part of the values makes it win? [Notebook 04](04_random_reinit_controls.ipynb) puts them on trial.
 
 # %% [markdown] tags=["deep"]
-# # Going deeper
+# # Deep dives
 #
 # The rest is for a second evening. It uses the reference runs: the same network and recipe, ten other seeds, down to
 # less than one percent of the weights. `python benchmarks/reference.py fashion-mini` makes them again.
@@ -369,7 +371,7 @@ ax.set_xscale("symlog", linthresh=0.05)
 ax.set_xticks(
     [0, 0.05, 0.1, 0.5, 1, 5, 10], ["0", "0.05", "0.1", "0.5", "1", "5", "10"]
 )
-ax.set_title("3.6 % of the weights")
+ax.set(xlim=(0, 10), title="3.6 % of the weights")
 untrained = curves.query("step == 0").groupby("arm")["value"].mean()
 plots.show(
     "Accuracy over the epochs on a logarithmic axis. Before any training the ticket is "
@@ -383,7 +385,7 @@ plots.show(
 # control has the same mask and starts at chance. So the knowledge is in mask and values together.
 
 # %% tags=["deep"]
-loss = reference.query("split == 'validation' and metric == 'loss' and step > 0")
+loss = reference.query("split == 'validation' and metric == 'loss'")
 best = loss.loc[loss.groupby(["arm", "level", "seed"])["value"].idxmin()]
 best = best.assign(value=best["step"] / steps)  # in epochs
 figure, ax = plt.subplots(figsize=(8, 4.4))
@@ -393,8 +395,8 @@ last = best[best["step"] == loss["step"].max()].groupby("arm")["seed"].count()
 print("trainings whose loss was lowest at the very end:", last.to_dict())
 plots.show(
     "How many epochs later than dense the validation loss is lowest, against the "
-    "weights kept. The reinitialised arm is later nearly everywhere; the ticket is earlier at "
-    "moderate densities and later at low ones."
+    "weights kept. The reinitialised arm is later nearly everywhere; the ticket is "
+    "earlier at moderate densities and later at low ones."
 )
 
 # %% [markdown] tags=["deep"]

@@ -8,7 +8,7 @@
 #
 # **After this notebook you can**
 # - test whether two copies of a network, trained on in different orders, end in one valley;
-# - average two networks that contain [BatchNorm](glossary.md#batchnorm) without being fooled;
+# - average two networks that contain BatchNorm without being fooled;
 # - find tickets with rewinding to step *k*, and say what that proves about the first values, and what not.
 #
 # **You need** notebooks 03 and 04. What else this network brings along is drawn in section 1.
@@ -46,13 +46,13 @@ print(
 # Five things about it are new. All five are in the picture:
 #
 # - A [convolution](glossary.md#convolution) slides a few [weights](glossary.md#weight) along the signal and multiplies
-#   at every position. Three weights see all 40 numbers.
-# - BatchNorm shifts and stretches what a layer puts out to mean 0 and variance 1. It also keeps
+#   at every position. In the picture these are -1, 0 and 1: right neighbour minus left.
+# - [BatchNorm](glossary.md#batchnorm) shifts and stretches what a layer puts out to mean 0 and variance 1. It also keeps
 #   *running statistics*, the means and variances seen in training, for later use.
 # - A [residual block](glossary.md#residual-block) adds its input to its output, so that it only has to learn the
 #   difference.
-# - [Momentum](glossary.md#momentum): a step keeps nine tenths of the step before. It rolls through a long valley instead
-#   of bouncing from wall to wall.
+# - [Momentum](glossary.md#momentum): a step keeps nine tenths of the step before. It swings from side to side, and rolls
+#   along the floor of a valley where plain steps would crawl.
 # - The [cosine schedule](glossary.md#cosine-schedule) lets the learning rate fall from its highest value to 0.
 
 # %%
@@ -69,18 +69,16 @@ for momentum, look in (0, "o:"), (0.9, "s-"):
     place, speed, path = torch.tensor([-9.0, 3.0]), 0, []
     for _ in range(25):
         path.append(place)
-        speed = momentum * speed - torch.tensor([0.01, 1.7 - 1.5 * momentum]) * place
+        speed = momentum * speed - torch.tensor([0.01, 0.2]) * place
         place = place + speed
     ax["path"].plot(*torch.stack(path).T, look, label=f"momentum {momentum}")
 ax["rate"].plot([recipe.lr_at(step, total) for step in range(total)])
-titles = {"conv": "convolution", "norm": "BatchNorm", "path": "momentum, 25 steps"}
+titles = {"conv": "convolution", "norm": "BatchNorm", "path": "momentum"}
 for name, title in (titles | {"rate": "learning rate by step"}).items():
     ax[name].set_title(title)
     ax[name].legend(*ax[name].get_legend_handles_labels())
-said = (
-    "A signal and its convolution; values before and after BatchNorm; a path with and"
-)
-said += " without momentum; a learning rate that falls along a cosine. "
+said = "A signal and its convolution; values before and after BatchNorm; a path "
+said += "with and without momentum; the cosine. "
 plots.show(said + drawings.residual_block(ax["block"]))
 
 # %% [markdown]
@@ -89,7 +87,8 @@ plots.show(said + drawings.residual_block(ax["block"]))
 # ## 2. One start, two orders
 #
 # Take one network at its initial values and make two copies. Train both by the same [recipe](glossary.md#recipe), with
-# the training examples in different orders. Then do it again from the state of step 96.
+# the training examples in different orders. (And do it again with copies from step 96, for later.) Both copies end as
+# good networks. What if you average them, weight by weight?
 
 # %%
 LATE = 96
@@ -103,27 +102,19 @@ def two_ways(k):
     """Two copies go on from step k in different orders: their weights along the way."""
     paths, stops = [], [k, *range(k + 48, total + 1, 48)]
     for order in (1, 2):
-        options = {"seed": order, "start": states[k], "evaluate_every": 0}
-        net = copy.deepcopy(model)
-        history = train(net, dataset, recipe, states=stops, **options)
+        options = {"seed": order, "start": states[k], "states": stops}
+        history = train(copy.deepcopy(model), dataset, recipe, **options)
         paths.append([history.states[step].model for step in stops])
     return paths
 
 
-def network(weights):
-    """The network with these weights."""
-    net = copy.deepcopy(model)
-    net.load_state_dict(weights)
-    return net
-
-
 early, late = two_ways(0), two_ways(LATE)
-
-# %% [markdown]
-# Both copies are good networks, as you will see. Now average the two that parted at step 0, weight by weight.
-
-# %%
-bets.number("05-average", "How often is the average right, in percent", low=0, high=100)
+bets.number(
+    "05-average",
+    "Parted at step 0: how often is their average right, in percent",
+    low=0,
+    high=100,
+)
 
 
 # %%
@@ -132,7 +123,11 @@ def average(one, other):
     return None  # your line: return {name: ... for name, value in one.items()}
 
 
-def right(net):
+def right(weights, again=False):
+    net = copy.deepcopy(model)
+    net.load_state_dict(weights)
+    if again:
+        update_bn(dataset.train.x.split(500), net)  # its running statistics
     return 100 * lthlab.evaluate(net, dataset.validation)["accuracy"]
 
 
@@ -141,16 +136,14 @@ ours = {name: (value + second[name]) / 2 for name, value in first.items()}
 mine = average(first, second)
 if mine is None:
     print("No line yet; ours: {name: (value + other[name]) / 2 for ...}")
+elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
+    print("Right.")
 else:
-    same = all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours)
-    print("Right." if same else "Not yet: each tensor is the mean of the two.")
-middle = network(ours)
-ends = right(network(first)), right(network(second))
-print("the copies: {:.1f} % and {:.1f} % right".format(*ends))
-print(f"their average: {right(middle):.1f} %")
-update_bn(dataset.train.x.split(500), middle)  # the running statistics, measured again
-print(f"their average, BatchNorm measured again: {right(middle):.1f} %")
-bets.reveal("05-average", right(middle))
+    print("Not yet: each tensor is the mean of the two.")
+print(f"the copies: {right(first):.1f} % and {right(second):.1f} % right")
+print(f"their average: {right(ours):.1f} %")
+print(f"the same with BatchNorm measured again: {right(ours, again=True):.1f} %")
+bets.reveal("05-average", right(ours, again=True))
 
 # %% [markdown]
 # Two good networks, and a bad one half-way between them. But one part of this was an artefact. The average of two
@@ -200,9 +193,7 @@ def barriers(seed, steps=(0, 24, 96)):
     """The barrier, in points, between two copies that part at each of some steps."""
     torch.set_num_threads(1)
     net, rows = build_model(NAME, dataset, seed=seed), {}
-    parted = train(
-        net, dataset, recipe, seed=seed, states=steps, evaluate_every=0
-    ).states
+    parted = train(net, dataset, recipe, seed=seed, states=steps).states
     for k in steps:
         orders = 1000 + seed, 2000 + seed
         copies = lthlab.train_copies(net, dataset, recipe, parted[k], seeds=orders)
@@ -212,19 +203,13 @@ def barriers(seed, steps=(0, 24, 96)):
 
 live = Parallel(n_jobs=-1)(delayed(barriers)(seed) for seed in range(10, 13))
 print(pd.DataFrame(live).rename_axis("your seeds").round(1))
-stability = pd.read_csv(files("lthlab").joinpath("assets/reference/stability.csv"))
-lines = stability.groupby(["network", "rewind_step", "seed"])[
-    ["alpha", "metric", "value"]
-]
-barrier = 100 * lines.apply(lthlab.error_barrier)
+table = pd.read_csv(files("lthlab").joinpath("assets/reference/stability.csv"))
+lines = table.set_index(["network", "rewind_step", "seed"])
+barrier = 100 * lines.groupby(level=[0, 1, 2]).apply(lthlab.error_barrier)
 for k, values in barrier["dense"].groupby("rewind_step"):
     stable = f"stable: {(values < 2).sum()} of {len(values)} seeds"
-    print(
-        f"step {k:3d}, {k / total:4.0%} of training: {values.mean():4.1f} points,",
-        stable,
-    )
+    print(f"step {k}, {k / total:.0%} done: {values.mean():.1f} points, {stable}")
 bets.reveal("05-settle", barrier["dense"].groupby("rewind_step").mean().loc[STEPS])
-
 
 # %% [markdown]
 # *First your three seeds, then the reference, means of ten.*
@@ -319,7 +304,7 @@ plots.show(drawings.board(5))
 # Can you find one *before*? [Notebook 06](06_tickets_before_training.ipynb) takes up the article's first challenge.
 
 # %% [markdown] tags=["deep"]
-# # Going deeper
+# # Deep dives
 #
 # The rest is for a second evening. It reads the reference tables (`python benchmarks/reference.py rewinding stability`
 # and others): ten seeds where nothing else is said, and validation data throughout.
@@ -420,6 +405,17 @@ plots.show(
 # All that was tried: three networks on `mnist1d` at several learning rates, 480 steps each, four seeds used nowhere
 # else, judged on validation data.
 
+
+# %% tags=["deep"]
+def draw_gap(ax, row, gap):
+    """A paired difference in points with its interval; filled if zero lies outside."""
+    low, mean, high = (100 * value for value in (gap.low, gap.mean, gap.high))
+    fill = "full" if low > 0 or high < 0 else "none"
+    ax.plot([low, high], [row, row], color="#0173b2", linewidth=2)
+    ax.plot(mean, row, "o", color="#0173b2", fillstyle=fill)
+    ax.axvline(0, color="0.4", linewidth=1)
+
+
 # %% tags=["deep"]
 search = pd.read_csv(files("lthlab").joinpath("assets/reference/rewinding-search.csv"))
 trials = search.query("arm == 'ticket'").groupby(["model", "lr"])
@@ -427,16 +423,10 @@ figure, axes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
 for ax, level in zip(axes, (6, 9, 12), strict=True):
     for row, (_, rows) in enumerate(trials):
         there = rows[rows["level"] == level]
-        gap = lthlab.paired(there, 96, 0, by="rewind_step")
-        fill = "full" if gap.low > 0 or gap.high < 0 else "none"
-        ends = [100 * gap.low, 100 * gap.high]
-        ax.plot(ends, [row, row], color="#0173b2", linewidth=2)
-        ax.plot(100 * gap.mean, row, "o", color="#0173b2", fillstyle=fill)
-    ax.axvline(0, color="0.4", linewidth=1)
+        draw_gap(ax, row, lthlab.paired(there, 96, 0, by="rewind_step"))
     ax.set_xscale("symlog", linthresh=5)
     ax.set_xticks([-20, -5, 0, 5, 20], ["-20", "-5", "0", "+5", "+20"])
-    kept = search.query("level == @level")["density"]
-    ax.set(xlabel="points", title=f"{kept.min():.0%} of the weights")
+    ax.set(xlabel="points", title=f"{there['density'].iloc[0]:.0%} of the weights")
 axes[0].set_yticks(
     range(len(trials)), [f"{net}, rate {lr:g}" for net, lr in trials.groups]
 )
@@ -500,8 +490,7 @@ full = mlp.query("arm == 'dense'")["value"].mean()
 ax.axhline(full, color=plots.arm_color("dense"), linestyle="--", label="dense")
 ax.legend()
 means = mlp.query("level == 8").groupby("arm")["value"].mean()
-rank = int((means[ways] > means["ticket"]).sum())
-bets.reveal("05-ways", best[rank])
+bets.reveal("05-ways", best[(means[ways] > means["ticket"]).sum()])
 plots.show(
     "Accuracy against the weights kept for three ways to train again, and for the "
     "dense network trained as long (crosses). Weight and learning-rate rewinding lie "
@@ -527,15 +516,9 @@ versus = {
 # %% tags=["deep"]
 figure, axes = plt.subplots(1, 3, figsize=(13, 4), sharey=True)
 for ax, level in zip(axes, (4, 8, 16), strict=True):
+    rows = mlp[(mlp["level"] == level) | (mlp["arm"] == "dense")]
     for row, pair in enumerate(versus.values()):
-        gap = lthlab.paired(
-            mlp[(mlp["level"] == level) | (mlp["arm"] == "dense")], *pair
-        )
-        fill = "full" if gap.low > 0 or gap.high < 0 else "none"
-        ends = [100 * gap.low, 100 * gap.high]
-        ax.plot(ends, [row, row], color="#0173b2", linewidth=2)
-        ax.plot(100 * gap.mean, row, "o", color="#0173b2", fillstyle=fill)
-    ax.axvline(0, color="0.4", linewidth=1)
+        draw_gap(ax, row, lthlab.paired(rows, *pair))
     ax.set(xlabel="points", title=f"{density[level]:.1%} of the weights")
 axes[0].set_yticks(range(len(versus)), versus)
 axes[0].invert_yaxis()
