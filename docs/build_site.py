@@ -85,7 +85,7 @@ def gather(source: Path, repo: str) -> None:
     beside = ["teaching", "sheets", "glossary", "article", "claims", "api/index"]
     parts = {
         "NOTEBOOKS": site_pages.notebooks_list(notebooks),
-        "NAMES": "\n".join(path.stem for path in notebooks),
+        "NAMES": site_pages.notebooks_toc(notebooks),
         "BESIDE": "\n".join(n for n in beside if n != "glossary" or "glossary.md" in pages.values()),
         "FIRST": notebooks[0].name,
         "SCALE": next(path.name for path in notebooks if path.stem.startswith("09")),

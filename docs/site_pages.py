@@ -48,6 +48,12 @@ def notebooks_list(paths: list[Path]) -> str:
     return "\n".join(lines)
 
 
+def notebooks_toc(paths: list[Path]) -> str:
+    """The notebooks as lines of a table of contents, with their numbers."""
+    titles = [title_of(nbformat.read(path, as_version=4)) for path in paths]
+    return "\n".join(f"{p.stem[:2]}: {t} <{p.stem}>" for p, t in zip(paths, titles, strict=True))
+
+
 def launchers(repo: str, notebook: str) -> str:
     """Links that open a notebook elsewhere, ready to run."""
     path = f"notebooks/{notebook}.ipynb"
