@@ -87,6 +87,7 @@ def gather(source: Path, repo: str) -> None:
         "NOTEBOOKS": site_pages.notebooks_list(notebooks),
         "NAMES": site_pages.notebooks_toc(notebooks),
         "BESIDE": "\n".join(n for n in beside if n != "glossary" or "glossary.md" in pages.values()),
+        "REPOSITORY": f"[the repository](https://github.com/{repo})" if repo else "the repository",
         "FIRST": notebooks[0].name,
         "SCALE": next(path.name for path in notebooks if path.stem.startswith("09")),
     }

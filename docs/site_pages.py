@@ -44,7 +44,7 @@ def notebooks_list(paths: list[Path]) -> str:
     for path in paths:
         notebook = nbformat.read(path, as_version=4)
         link = f"[**{path.stem[:2]}: {title_of(notebook)}**]({path.name})"
-        lines.append(f"- {link}. {asked.get(path.stem, '')} *{time_of(notebook)}.*")
+        lines.append(f"- {link}\\\n  {asked.get(path.stem, '')} *{time_of(notebook)}.*")
     return "\n".join(lines)
 
 

@@ -19,6 +19,8 @@ html_js_files = [("tables.js", {"defer": "defer"}), ("scrolling.js", {"defer": "
 html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_copy_source = False
+html_show_copyright = False
+highlight_language = "none"
 html_use_index = True
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.mime_priority"]
 
@@ -70,6 +72,28 @@ def read_as_prose(app, what, name, obj, options, lines):
     lines[:] = "".join(parts).split("\n")
 
 
+def name_functions(app, what, name, obj, options, signature, returned):
+    """Write a default that is a function by its name, not by its address in memory."""
+    if signature:
+        return re.sub(r"<function (\w+)[^>]*>", r"\1", signature), returned
+
+
+def mend_markup(app, page, template, context, doctree):
+    """Mend what screen readers stumble over: headings without a level, lists inside terms."""
+    if tree := context.get("furo_navigation_tree"):
+        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+
+    def as_spans(match: re.Match) -> str:
+        text = re.sub(r"<(/?)dd>", r"<\1span>", match[0]).replace("</dl>", "</span>")
+        return text.replace("<dl>", '<span class="parameters">')
+
+    signature = r'<dt class="sig .*?</dt>'
+    context["body"] = re.sub(signature, as_spans, context.get("body", ""), flags=re.DOTALL)
+
+
 def setup(app):
     app.connect("autodoc-process-docstring", read_as_prose)
+    app.connect("autodoc-process-signature", name_functions)
+    # After the theme, which makes the tree of pages.
+    app.connect("html-page-context", mend_markup, priority=900)
     app.connect("doctree-read", describe_pictures)
