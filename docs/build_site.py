@@ -1,8 +1,8 @@
-"""Build the static site from the executed notebooks: python docs/build_site.py FOLDER [--repo OWNER/NAME]
+"""Build the static site: python docs/build_site.py FOLDER [--repo OWNER/NAME]
 
 Sphinx with MyST-NB, nothing executed and nothing fetched; the notebooks must be built (`make
-notebooks`). With a repository on GitHub each notebook's page has links that open it in Binder, Colab
-and Codespaces.
+notebooks`). With a repository on GitHub each notebook's page has links that open it in Binder,
+Colab and Codespaces.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import nbformat
 import site_pages
 from sphinx.cmd.build import main as sphinx
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS / "exercises"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "notebooks" / "exercises"))
 
 import make
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 
 
 def mend_links(text: str, folder: Path, pages: dict[Path, str], repo: str) -> str:
@@ -63,7 +64,9 @@ def gather(source: Path, repo: str) -> None:
         if repo and path in pages:
             title, _, rest = notebook.cells[0].source.partition("\n")
             notebook.cells[0].source = f"{title}\n\n{site_pages.launchers(repo, path.stem)}\n{rest}"
-        nbformat.write(notebook, sheets / path.name if path.parent == sheets else source / path.name)
+        nbformat.write(
+            notebook, sheets / path.name if path.parent == sheets else source / path.name
+        )
     for path, name in texts.items():
         if path.exists():
             text = path.read_text()
@@ -86,7 +89,9 @@ def gather(source: Path, repo: str) -> None:
     parts = {
         "NOTEBOOKS": site_pages.notebooks_list(notebooks),
         "NAMES": site_pages.notebooks_toc(notebooks),
-        "BESIDE": "\n".join(n for n in beside if n != "glossary" or "glossary.md" in pages.values()),
+        "BESIDE": "\n".join(
+            n for n in beside if n != "glossary" or "glossary.md" in pages.values()
+        ),
         "REPOSITORY": f"[the repository](https://github.com/{repo})" if repo else "the repository",
         "FIRST": notebooks[0].name,
         "SCALE": next(path.name for path in notebooks if path.stem.startswith("09")),
