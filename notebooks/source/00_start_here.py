@@ -1,21 +1,20 @@
 # %% [markdown]
 # # Start here: find a winning ticket
 #
-# In the next minutes you train a network on pictures of clothes and throw away more than 96 % of it. You put what is
-# left back to the random values it started from, and see what this small rest can still learn. Then you meet a case
-# with seven suspects. The rest of the course is there to solve it.
+# In the next minutes you train a network on pictures of clothes, throw away more than 96 % of it, put what is left back to
+# the random values it started from, and see what this small rest can still learn. Then you meet a case with seven
+# suspects, which the rest of the course is there to solve.
 #
 # **After this notebook you can**
 # - find a *winning ticket* with one call, and work out how many rounds a smaller one takes;
-# - train its *control*, and say when a control controls nothing;
-# - name the two observations that every explanation has to fit.
+# - train its *control*, and say when a control controls nothing.
 #
 # **You need** a little Python. No graphics card, no internet connection, nothing else.
 #
 # **Time**: {time}
 #
-# *How to use it*: press `Shift+Enter` to run one cell after the other, and change whatever you like: nothing here can
-# break your computer. Would you rather play first? `make play` opens a small network in your browser.
+# Press `Shift+Enter` to run one cell after the other, and change whatever you like. Would you rather play first? `make play`
+# opens a small network in your browser.
 
 # %% [markdown]
 # ## 1. Clothes
@@ -53,15 +52,15 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # are random; training changes them.
 #
 # To remove weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask) is a list of yes and no, one for
-# each weight: it says which of them are kept. On the left is a toy network with a mask, on the right what we are going
-# to do with a larger one.
+# each weight: it says which of them are kept. On the left is a toy network with a mask: dark lines are kept. On the right is
+# what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange negative.
 
 # %%
 torch.manual_seed(0)
 toy = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 3))
 # keep the larger 40 % of the weights
 toy_masks = lthlab.prune(lthlab.magnitude(toy), lthlab.full_masks(toy), 0.6)
-figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.5))
+figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2))
 network, cycle = drawings.network(toy_masks, ax=left), drawings.imp_cycle(ax=right)
 plots.show(f"Left: {network} Right: {cycle}")
 
@@ -142,19 +141,18 @@ bets.reveal("00-before", 100 * runs["ticket"].value(step=0))
 # %% [markdown]
 # *One run (n = 1 seed).*
 #
-# Two things are odd. The ticket is far above 10 % *before its first step*, while its weights are still random. What it
-# knows, it knows from **which** weights were removed. Choosing a mask is a kind of training, too: a mask that does this
-# is a [supermask](glossary.md#supermask) (Zhou et al. 2019).
+# The ticket is far above 10 % *before its first step*, while its weights are still random. What it knows, it knows from
+# **which** weights were removed. Choosing a mask is a kind of training, too: a mask that does this is called a
+# [supermask](glossary.md#supermask) (Zhou et al. 2019).
 #
-# And the control catches up. After one epoch it is far behind, at the end hardly. So do the first values only save
+# And the control catches up. After one epoch it is far behind; at the end it is close. So do good first values only save
 # time?
 
 # %% [markdown]
 # ## 5. The case
 #
 # Let us ask other data: `mnist1d`, signals of 40 numbers, in ten classes. The experiment is the same, on a network with
-# three layers of 100 neurons and one of ten, with 17.8 % of the weights kept. We ran it beforehand with ten seeds, and
-# the one on clothes, too; the results come with the package.
+# three layers of 100 neurons and one of ten. We ran it beforehand with ten seeds, and that on clothes, too.
 
 # %%
 GAPS = ["less than 2 points", "2 to 10 points", "more than 10 points"]
@@ -220,8 +218,6 @@ plots.show(drawings.board(0))
 # 1. Each level keeps 62 % of the weights of the one before (leave the last layer out of account). How many levels does it
 #    take until at most 1 % is left? Change the marked line; the cell says at once whether it is right.
 # 2. In section 4, build the control with the seed of the model: `seed=SEED`. What do you expect it to do? Run it.
-# 3. A friend says: "It is the mask alone that makes the ticket win." Which observation of section 5 speaks against it, and
-#    which for it?
 
 # %%
 levels_needed = 7  # <- your line
@@ -240,8 +236,6 @@ else:
 # 1. Ten: `0.62 ** 9` is still 1.4 %.
 # 2. The "new" values are the old ones, so the control is the ticket itself, and all its numbers are the ticket's. A
 #    control that controls nothing looks like a failed experiment or, worse, like a discovery.
-# 3. Against: on signals the control has the same mask, and fails. For: on clothes the control has the same mask, and ends
-#    close behind.
 # </details>
 #
 # The [sheet for this notebook](exercises/00_start_here.py) has more, with checks.

@@ -42,6 +42,10 @@ model = lthlab.build_model("lenet-300-100", dataset, seed=0)
 # Matrix times list (`@` in Python) gives one sum per neuron. A *bias*, one number per neuron, is added. In all layers but
 # the last, negative sums are then set to zero (*ReLU*). The last layer gives one number for each class, and the largest
 # wins.
+#
+# The [loss](glossary.md#loss) says how wrong these ten numbers are. It turns them into probabilities and takes minus the
+# logarithm of the one that the true class was given: a probability of 1 costs nothing, a probability of 0.1 costs
+# ln 10.
 
 # %%
 pixels = dataset.validation.x[0].flatten()  # 784 numbers
@@ -49,26 +53,20 @@ hidden1 = torch.relu(model.fc1.weight @ pixels + model.fc1.bias)  # 300 numbers
 hidden2 = torch.relu(model.fc2.weight @ hidden1 + model.fc2.bias)  # 100 numbers
 outputs = model.out.weight @ hidden2 + model.out.bias  # 10 numbers
 
-whole = model(dataset.validation.x[:1])[
-    0
-]  # a model takes many images at a time: here 1
+whole = model(dataset.validation.x[:1])[0]  # a model takes several images: here 1
 print("by hand:  ", [round(value, 2) for value in outputs.tolist()])
 print("the model:", [round(value, 2) for value in whole.tolist()])
 guess, truth = int(outputs.argmax()), int(dataset.validation.y[0])
 print(f"guess: {dataset.classes[guess]}; truth: {dataset.classes[truth]}")
 
-# %% [markdown]
-# The weights are still random, and so is the guess. The [loss](glossary.md#loss) says how wrong the ten outputs are. It
-# turns them into probabilities and takes minus the logarithm of the one that the true class was given: a probability of 1
-# costs nothing, a probability of 0.1 costs ln 10.
 
-# %%
 now = lthlab.evaluate(model, dataset.validation)
 print(f"before training: {now['accuracy']:.1%} right, loss {now['loss']:.2f}")
 print(f"an even guess:   10.0% right, loss {math.log(10):.2f}")
 
 # %% [markdown]
-# The loss is above that of an even guess: the untrained network is not only wrong, but sure of it.
+# The weights are still random, and so is the guess. The loss is above that of an even guess: the untrained network is
+# wrong, and sure of it.
 
 # %% [markdown]
 # ## 2. Training in twelve lines
@@ -109,7 +107,7 @@ largest = max((a - b).detach().abs().max().item() for a, b in pairs)
 print(f"largest difference between my weights and theirs: {largest:.0e}")
 
 # %% [markdown]
-# They do, up to the last digits, where PyTorch's optimisers may add in another order.
+# They do, up to the last digits.
 
 # %% [markdown]
 # ## 3. The whole training
@@ -265,9 +263,8 @@ print(
 print("their totals:   1,287 MWh, 552 tonnes CO2e (Patterson et al. 2021)")
 
 # %% [markdown]
-# **Such a bill is a product of assumptions.** Double one of the factors, and the bill doubles; double the speed, and it
-# halves. What differs is how far each can be turned in practice. The cleanest electricity has a twentieth of the grams
-# of the dirtiest. Networks differ by many millions.
+# **Such a bill is a product of assumptions.** Double one factor and the bill doubles; double the speed and it halves. Before
+# you quote a bill, ask for its factors.
 
 # %% [markdown]
 # ## 6. Are all these weights needed?
@@ -337,8 +334,7 @@ else:
 # **Next question**: most of a trained network's weights are small. How many of them can go? [Notebook
 # 02](02_magnitude_pruning.ipynb) removes them and looks.
 #
-# If you want more of the bill, read on: which clothes the network mixes up, what more width buys, how much memory and
-# how many grams a training takes, and what GPT-3 needs in use.
+# The deep dives below: which clothes the network mixes up, what more width buys, bytes and grams, GPT-3 in use.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: which clothes does it mix up?
