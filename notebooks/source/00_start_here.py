@@ -151,8 +151,8 @@ bets.reveal("00-before", 100 * runs["ticket"].value(step=0))
 # %% [markdown]
 # ## 5. The case
 #
-# Let us ask other data: `mnist1d`, signals of 40 numbers, in ten classes. The experiment is the same, on a network with
-# three layers of 100 neurons and one of ten. We ran it beforehand with ten seeds, and that on clothes, too.
+# Let us ask other data: `mnist1d`, signals of 40 numbers, in ten classes. The experiment is the same; network and recipe are
+# the signals' own. We ran it beforehand with ten seeds, and the one on clothes, too, with the paper's smaller cuts.
 
 # %%
 GAPS = ["less than 2 points", "2 to 10 points", "more than 10 points"]
@@ -186,12 +186,12 @@ gap = 100 * lthlab.paired(ends["signals"], "ticket", "reinitialised").mean
 bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 
 # %% [markdown]
-# *Means over ten seeds (n = 10). Printed is the accuracy at the end on the [test set](glossary.md#test-set), 2,000 examples
+# *Means over ten seeds (n = 10). The numbers are accuracies at the end on the [test set](glossary.md#test-set), 2,000 examples
 # that are looked at only once. Bands and brackets say how far a mean can be trusted; notebook 02 teaches how to read them.*
 #
 # That is the case. On signals the ticket does as well as the whole network, and its twin, with the same mask and new
-# values, fails. On clothes the twin is slower, and ends close behind. Whoever explains the first must not forget the
-# second.
+# values, fails. On clothes the twin is slower, but in the end it does about as well as the whole network. Whoever explains
+# the first must not forget the second.
 
 # %% [markdown]
 # ## 6. Seven suspects
@@ -251,19 +251,19 @@ else:
 # **Next question**: what does it cost to train a whole network, and is it worth all this trouble?
 # [Notebook 01](01_dense_training.ipynb) does the sums.
 
-# %% [markdown] tags=["deep"]
+# %% [markdown]
 # ## The map
 #
-# Take these in order, one an evening:
+# Take these in order:
 #
 # | notebook | question |
 # |---|---|
 # | 00 start here | What is a winning ticket? |
-# | [01 dense training](01_dense_training.ipynb) | What does it cost to train a network, from your laptop to GPT-3? |
-# | [02 magnitude pruning](02_magnitude_pruning.ipynb) | How do you remove 90 % of a trained network, and what does it *not* save? |
+# | [01 dense training](01_dense_training.ipynb) | What does training cost, from your laptop to GPT-3? |
+# | [02 magnitude pruning](02_magnitude_pruning.ipynb) | How do you remove 90 % of a trained network? |
 # | [03 winning tickets](03_winning_tickets.ipynb) | Could the same weights have been removed before training? |
-# | [04 controls](04_random_reinit_controls.ipynb) | The trial: is it the mask, the values, their signs or their scale? |
-# | [05 rewinding](05_rewinding.ipynb) | The retrial on a harder network: when does rewinding to the start fail? |
+# | [04 controls](04_random_reinit_controls.ipynb) | The trial: mask, values, signs or scale? |
+# | [05 rewinding](05_rewinding.ipynb) | The retrial, on a harder network |
 #
 # Then take what you like:
 #
@@ -274,9 +274,9 @@ else:
 # | [08 explorer](08_sparsity_explorer.ipynb) | All the knobs in one place |
 # | [09 scale up](09_scale_up.ipynb) | Graphics cards, clusters, your own models |
 # | [10 language models](10_language_models.ipynb) | Does any of this hold for a language model? |
-# | [11 what came next](11_what_came_next.ipynb) | A deep dive: what has been found since 2019 |
-# | 12 | A deep dive beside 06 |
-# | 13 | A deep dive beside 09 |
+# | [11 what came next](11_what_came_next.ipynb) | Deep dive: what was found after 2019 |
+# | 12 | Deep dive beside 06 |
+# | 13 | Deep dive beside 09 |
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does a ticket look like?
