@@ -63,7 +63,9 @@ def gather(source: Path, repo: str) -> None:
         if repo and path in pages:
             title, _, rest = notebook.cells[0].source.partition("\n")
             notebook.cells[0].source = f"{title}\n\n{site_pages.launchers(repo, path.stem)}\n{rest}"
-        nbformat.write(notebook, sheets / path.name if path.parent == sheets else source / path.name)
+        nbformat.write(
+            notebook, sheets / path.name if path.parent == sheets else source / path.name
+        )
     for path, name in texts.items():
         if path.exists():
             text = path.read_text()
@@ -86,7 +88,9 @@ def gather(source: Path, repo: str) -> None:
     parts = {
         "NOTEBOOKS": site_pages.notebooks_list(notebooks),
         "NAMES": site_pages.notebooks_toc(notebooks),
-        "BESIDE": "\n".join(n for n in beside if n != "glossary" or "glossary.md" in pages.values()),
+        "BESIDE": "\n".join(
+            n for n in beside if n != "glossary" or "glossary.md" in pages.values()
+        ),
         "REPOSITORY": f"[the repository](https://github.com/{repo})" if repo else "the repository",
         "FIRST": notebooks[0].name,
         "SCALE": next(path.name for path in notebooks if path.stem.startswith("09")),

@@ -81,7 +81,9 @@ def name_functions(app, what, name, obj, options, signature, returned):
 def mend_markup(app, page, template, context, doctree):
     """Mend what screen readers stumble over: headings without a level, lists inside terms."""
     if tree := context.get("furo_navigation_tree"):
-        context["furo_navigation_tree"] = tree.replace('role="heading"', 'role="heading" aria-level="2"')
+        context["furo_navigation_tree"] = tree.replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
 
     def as_spans(match: re.Match) -> str:
         text = re.sub(r"<(/?)dd>", r"<\1span>", match[0]).replace("</dl>", "</span>")
