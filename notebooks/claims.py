@@ -282,15 +282,13 @@ def make_table() -> pd.DataFrame:
 
 def notebooks_table() -> list[str]:
     """What there is to read, with the time that each takes."""
-    lines = ["| notebook | time | measured |", "|---|---|---|"]
+    lines = ["| notebook | core, minutes | computing, seconds |", "|---|---|---|"]
     for source in sorted((HERE / "source").glob("[0-9][0-9]_*.py")):
-        top = jupytext.read(source).cells[0].source
-        title = top.splitlines()[0].removeprefix("# ")
-        time = top.split("**Time**: ")[1].split("\n\n")[0].replace("\n", " ").rstrip(".")
+        title = jupytext.read(source).cells[0].source.splitlines()[0].removeprefix("# ")
         built = HERE / f"{source.stem}.ipynb"
         about = json.loads(built.read_text())["metadata"] if built.exists() else {}
         link = f"[{source.stem[:2]}: {title}]({source.stem}.ipynb)"
-        lines.append(f"| {link} | {time} | {about.get('seconds', '?')} s |")
+        lines.append(f"| {link} | {about.get('minutes', '?')} | {about.get('seconds', '?')} |")
     return lines
 
 
