@@ -132,7 +132,8 @@ plots.show(
 # *Mean and 95 % [interval](glossary.md#confidence-interval), n = 10 [seeds](glossary.md#seed). Mind the scales; up to 1 %
 # the horizontal axis is linear, from there logarithmic. `python benchmarks/reference.py prune-at-mnist1d` makes the runs
 # again.*
-#
+
+# %% [markdown]
 # Two findings, and they pull in opposite directions.
 #
 # - **Pruned by the magnitudes of the moment, early is too early.** On the signals even a tenth of the training is not
@@ -143,7 +144,8 @@ plots.show(
 #
 # So there is something to see before training, and magnitude does not see it yet. What if there is no second training?
 # And at other [densities](glossary.md#density)? See [12, section 1](12_before_training_in_depth.ipynb).
-#
+
+# %% [markdown]
 # ## 2. Question the untrained network
 #
 # A method that prunes *before* training gets the untrained network and one batch of examples. It gives each weight a
@@ -155,7 +157,8 @@ plots.show(
 # | **SNIP** (Lee et al. 2019) | Does the [loss](glossary.md#loss) depend on you? |
 # | **GraSP** (Wang et al. 2020) | Does the [gradient](glossary.md#gradient), and so the coming training, need you? |
 # | **SynFlow** (Tanaka et al. 2020) | How much signal flows through you on its way from input to output? |
-#
+
+# %% [markdown]
 # Write SNIP. Put a switch *c* on every connection, so that it computes with *c* times its weight: 1 is on, 0 is off. How
 # fast does the loss change when you turn the switch? By the chain rule, at a rate of *weight times gradient*. Up or down
 # doesn't matter, only how much.
@@ -193,7 +196,8 @@ else:
 #
 # The other two take a few lines more; you write SynFlow in [12, section 2](12_before_training_in_depth.ipynb), and see
 # there how a score can empty a whole layer and kill the network.
-#
+
+# %% [markdown]
 # ## 3. The race
 #
 # A method has to beat chance. But which chance? **Uniform random** keeps the same share of every layer. **ERK** (Mocanu
@@ -268,7 +272,8 @@ bets.reveal("06-race", sorted(names, key=lambda name: -means[names[name]]))
 # So "better than random" says something about the random, too. And mind the price: the ticket is the best of them, and
 # the dearest by far. [12](12_before_training_in_depth.ipynb) draws accuracy against *all* the computing (section 7) and
 # races methods that look *while* they train: gradual pruning, Early-Bird, RigL (sections 5 and 6).
-#
+
+# %% [markdown]
 # ## 4. Weights, or only layers?
 #
 # What do these masks know? Notebook 04 took the ticket apart with two [controls](glossary.md#control). Use them again.
@@ -323,14 +328,16 @@ plots.show(
 
 # %% [markdown]
 # *Mean and 95 % interval, n = 10, paired: as many weights in each layer, same data and recipe. Mind the two scales.*
-#
+
+# %% [markdown]
 # - On the **pictures** it is as the papers say: shuffling costs none of the four methods a point, and two of them do
 #   better shuffled. The ticket loses by both checks, as it should.
 # - On the **signals** all four lose by both checks, most of them far more by shuffling. These masks know something about
 #   weights, or at least about neurons ([12, section 8](12_before_training_in_depth.ipynb) finds out which).
 #
 # So one data set would have given you half the truth, whichever one you had taken.
-#
+
+# %% [markdown]
 # ## 5. Your turn: beat them
 #
 # A score is a function of the untrained network, one batch and a seed. It gives one number for each weight; low numbers
@@ -365,14 +372,6 @@ for level in RACE["control_levels"]:
 # have not looked at. (A score of the wrong shape is refused, in one sentence. Try `.sum(0)`.)
 #
 # More to try: [the exercise sheet](exercises/06_tickets_before_training.py) has tasks with checks.
-
-# %% [markdown] tags=["deep"]
-# ## The board
-#
-# What the case looks like now:
-
-# %% tags=["deep"]
-plots.show(drawings.board(6))
 
 # %% [markdown]
 # ## Take away

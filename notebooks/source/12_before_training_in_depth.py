@@ -1053,6 +1053,8 @@ claims["data"] = claims["setting"].str.extract(r" on ([\w-]+)")[0]
 claims["seen"] = claims["verdict"].str.startswith("seen")
 titles = claims["claim"].drop_duplicates().tolist()
 claims["place"] = claims["claim"].map(titles.index)
+
+# %%
 figure, axes = plt.subplots(1, 2, figsize=(15, 9.5), sharey=True)
 for ax, name in zip(axes, FINISH):
     here = claims[claims["data"] == name]
