@@ -1,4 +1,4 @@
-"""Lines that a reader writes in a notebook: the printed solution is accepted, a wrong one is not."""
+"""Lines that a reader writes: the notebook's solution is accepted, a wrong one is not."""
 
 import re
 from pathlib import Path

@@ -23,7 +23,6 @@ from importlib.resources import files
 import matplotlib.pyplot as plt
 import pandas as pd
 import torch
-from matplotlib.ticker import PercentFormatter
 from torch.nn import functional as F
 
 import lthlab
@@ -118,10 +117,12 @@ for ax, name in zip(axes, FINISH):
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ax.set_xticks([0, 1, 5, 20, 50, 100], [0, 1, 5, 20, 50, 100])
     ax.minorticks_off()
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
-    ax.set(xlabel="% of the training that is over", ylabel="validation accuracy")
-    ax.set_title(f"{name}, {kept[name]:.1%} of the weights")
-    ax.legend()
+    ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    ax.set(xlim=(-0.1, 120), xlabel="% of the training that is over", title=name)
+    ax.set_ylabel("validation accuracy")
+axes[0].legend()
+axes[1].get_legend().remove()
+figure.tight_layout()
 plots.show(
     "Accuracy against the moment of pruning, on mnist1d and fashion-mini. Both curves "
     "rise with the moment; on mnist1d by many points, up to a line somewhat below the "
@@ -140,7 +141,8 @@ plots.show(
 #   enough, by many points. On the pictures there is little to lose either way.
 # - **And yet the small network was there at the start.** The dotted line is the ticket. It has as few weights, starts
 #   from the values *before* the first step, and from there it trains only once. On the signals it beats everything that
-#   was pruned late; on the pictures it cannot be told apart from pruning at the end.
+#   was pruned late (and stays below the dense network all the same); on the pictures it cannot be told apart from pruning
+#   at the end.
 #
 # So there is something to see before training, and magnitude does not see it yet. What if there is no second training?
 # And at other [densities](glossary.md#density)? See [12, section 1](12_before_training_in_depth.ipynb).
@@ -240,6 +242,7 @@ means = here.groupby(["arm", "density"])["value"].mean().reset_index()
 cross = {"c": means["arm"].map(palette), "marker": "x", "s": 60, "zorder": 5}
 axes[0].scatter(means["density"], means["value"], **cross)
 axes[0].legend(fontsize=10)
+axes[1].get_legend().remove()
 axes[1].set_ylim(0.55, 0.9)
 plots.show(
     "Accuracy against the weights kept, one line for each method. On mnist1d the "

@@ -515,6 +515,7 @@ figure, axes = plt.subplots(1, 2, figsize=(13, 4.6))
 for ax, name in zip(axes, FINISH):
     draw_gaps(ax, name, [*(("SNIP", arm) for arm in CHANCE), ("GraSP", "SNIP")])
 axes[0].legend(fontsize=9)
+figure.tight_layout()
 plots.show(
     "SNIP minus four kinds of chance, and GraSP minus SNIP, by density. On mnist1d "
     "SNIP is above all kinds everywhere. On fashion-mini it is below ERK and far above "
@@ -616,7 +617,7 @@ for ax, (title, masks) in zip(axes, drawn.items()):
 figure.tight_layout()
 plots.show(
     "How many connections each pixel keeps in the first layer: at the start evenly "
-    "scattered, at the end of RigL gathered in the middle of the picture."
+    "scattered, at the end of RigL fewer at the edge and more in the middle."
 )
 print(f"{lthlab.density(last):.1%} of the weights, all the time")
 print(f"{lthlab.overlap(first, last):.0%} of the first mask is still there")
@@ -630,6 +631,7 @@ figure, axes = plt.subplots(1, 2, figsize=(13, 4.2))
 for ax, name in zip(axes, FINISH):
     draw_gaps(ax, name, [("RigL", "ERK"), ("RigL", "SET")])
 axes[0].legend()
+figure.tight_layout()
 plots.show(
     "RigL minus a fixed random mask and minus SET, by density. On mnist1d both rise to "
     "tens of points where few weights are left; on fashion-mini both stay near zero "
@@ -1067,9 +1069,10 @@ for ax, name in zip(axes, FINISH):
         ax.errorbar(row["effect"], row["place"], xerr=error, fmt=marker, label=label)
     ax.axvline(0, color="0.4", linewidth=1)
     ax.set(xscale="symlog", xlabel="effect in points", title=name)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
 axes[0].set_yticks(range(len(titles)), [title[:80] for title in titles], fontsize=9)
 axes[0].invert_yaxis()
-axes[1].legend()
+axes[1].legend(loc="upper left", bbox_to_anchor=(0, -0.08), ncols=2)
 figure.tight_layout()
 plots.show(
     f"The effects of {len(titles)} claims with intervals, on mnist1d and fashion-mini: "
