@@ -623,7 +623,7 @@ print(f"{lthlab.density(last):.1%} of the weights, all the time")
 print(f"{lthlab.overlap(first, last):.0%} of the first mask is still there")
 
 # %% [markdown]
-# *One seed.* The network never had more than its few weights, and yet it moved them from the edge, where the pictures are
+# *One seed.* The network never had more than its few weights, and yet it moved many of them from the edge, where the pictures are
 # empty, to the middle. Did it win accuracy by it? And is the gradient better than growing by chance?
 
 # %%
