@@ -223,7 +223,7 @@ ARMS = ["ticket", "SNIP", "SynFlow", "magnitude at init", "ERK", "uniform random
 RACE = {"levels": LEVEL, "control_levels": [4, 8, LEVEL], "seeds": range(10, 13)}
 RACE |= {"evaluate_every": 0}  # at the end alone
 live = at_the_end(run_experiment(NAME, "mnist1d", arms=["dense", *ARMS], **RACE))
-print(f"for one seed the ticket took {LEVEL + 1} trainings, SNIP a batch and one")
+print(f"for one seed the ticket took {LEVEL + 1} trainings, SNIP one, and a batch")
 
 # %% tags=["article-12"]
 palette = {arm: plots.arm_color(arm) for arm in ARMS} | {"uniform random": "black"}

@@ -649,7 +649,8 @@ found = {
     "inference": compare(inference, networks | {"dense, 8 bits": eight_bits}),
 }
 bets.reveal("10-faster", gains["5%"])
-pd.DataFrame(found).T.round(2).fillna("").rename_axis("times as fast as dense")
+table = pd.DataFrame(found).T.rename_axis("times as fast as dense")
+table.style.format("{:.2f}", na_rep="")
 
 # %% [markdown] tags=["deep"]
 # *128 words, one thread, medians of ten turns, on the machine that ran this page. "Dense, 8 bits": weights rounded to 8 bits,
