@@ -6,6 +6,7 @@ script runs, a still picture stands in the panel's place. The live lab alone nee
 """
 
 from lthlab.widgets.cost import cost_calculator
+from lthlab.widgets.evidence import evidence
 from lthlab.widgets.explorer import sparsity_explorer
 from lthlab.widgets.lab import live_lab
 from lthlab.widgets.reference import rewind_dial, ticket_race

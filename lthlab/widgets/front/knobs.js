@@ -131,6 +131,34 @@ const KNOBS = {
     };
   },
 
+  evidence({ values, sizes, draws, t, counts }, at, shown, width) {
+    const [[arm, against], n] = [values[at.comparison], sizes[at.size]];
+    const [seeds, loose] = [draws[at.size][at.draw], at.pairs];
+    const mean = (rows) => rows.reduce((sum, row) => sum + row, 0) / rows.length;
+    const of = (rows) => rows.reduce((sum, row) => sum + (row - mean(rows)) ** 2, 0) / (n - 1);
+    const differences = arm.map((value, i) => value - against[i]);
+    const pick = (rows) => seeds.map((seed) => rows[seed]);
+    const variance = loose ? of(pick(arm)) + of(pick(against)) : of(pick(differences));
+    const half = t[(loose ? 2 * n - 2 : n - 1) - 1] * Math.sqrt(variance / n);
+    const middle = mean(pick(differences));
+    const [low, high] = [middle - half, middle + half];
+    const verdict = low > 0 ? "better" : high < 0 ? "worse" : "cannot tell";
+    const signed = (value) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(1)}`;
+    const [above, open, below] = counts[at.comparison][at.size][loose];
+    const reach = Math.max(...differences.map(Math.abs), Math.abs(low), Math.abs(high)) * 1.1;
+    const flat = (...rows) => [[-0.5, ...rows], [9.5, ...rows]];
+    const color = { better: "#0173b2", worse: "#c44e00", "cannot tell": "#767676" }[verdict];
+    return {
+      say: `${shown.comparison}; seeds ${seeds.join(", ")}, ${shown.pairs}: ${signed(middle)} points, 95 % interval ${signed(low)} to ${signed(high)}: ${verdict}. Of all ${above + open + below} ways to draw ${n} of ten seeds, ${above} say better, ${open} cannot tell, ${below} say worse.`,
+      pictures: chart({
+        width, height: 300, title: "difference in points, by seed: drawn (coloured) and not (grey); band: 95 % interval",
+        x: { range: [-0.5, 9.5], label: "seed", ticks: [...Array(10).keys()] }, y: { range: [-reach, reach] },
+        lines: [{ color: "#767676", points: flat(0), dash: [2, 2] }, { color, points: flat(middle, low, high) }],
+        dots: differences.map((value, seed) => [seed, value, seeds.includes(seed) ? color : "#b5b5b5"]),
+      }),
+    };
+  },
+
   lab({ runs, said, total, done, running, error }, at, shown, width) {
     const lines = runs.map(({ label, color, points }, i) => ({ name: `${i + 1}: ${label}`, color, dash: DASHES[i % DASHES.length], points }));
     const seen = lines.filter(({ points }) => points.length);
