@@ -400,8 +400,8 @@ plots.show(said)
 # %% [markdown] tags=["deep"]
 # *Paired differences of test accuracy, n = 10.* On the left the ticket itself has lost several points. Signs are still
 # the largest step and the mask the next, and sizes count for more than they did. On the right the mask has gained, and
-# *how much each layer keeps* is worth tens of points: with one weight in a hundred spread evenly, the small output
-# layer has almost nothing left.
+# *how much each layer keeps* is worth tens of points. (Spread evenly, one weight in a hundred leaves the small output
+# layer with a handful. Whether that is the reason was not tested.)
 #
 # ## 7. Speed
 #
