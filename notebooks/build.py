@@ -23,6 +23,7 @@ HERE = Path(__file__).parent
 SOURCES = sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
 WORDS_A_MINUTE = 180
 BET = re.compile(r"\bbets\.(?:pick|order|number|curve)\(")
+KNOBS = re.compile(r'<script type="module" class="lthlab-knobs">.*?</script>', re.DOTALL)
 EXERCISE = re.compile(r"^\d+\. ", re.MULTILINE)
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
@@ -77,7 +78,8 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
     """Drop what is dead on a page without a kernel, and when each cell ran.
 
     Progress bars go, and widgets too, unless they brought a still picture (or text) to show in
-    their place. Large pictures get fewer colours.
+    their place. Knobs lose their script, which the website brings along. Large pictures get fewer
+    colours.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -86,6 +88,8 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = slim(output.data["image/png"])
+                if "lthlab-knob" in output.get("data", {}).get("text/html", ""):
+                    output.data["text/html"] = KNOBS.sub("", output.data["text/html"])
                 if output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None):
                     output.data.pop(
                         "text/plain", None
