@@ -144,18 +144,23 @@ rivals = ["neither", "reinitialised alone", "small dense alone", "both of them"]
 bets.pick("03-rivals", "More than a point below dense, on average", rivals)
 
 # %% [markdown]
-# You write the line that makes *reinitialised* a fair control.
+# You write the line that makes *reinitialised* a fair control. (Until you have, the runs below use ours.)
+#
+# <details><summary>The line</summary>
+#
+# `return ticket.masks`
+# </details>
 
 
 # %%
 def masks_of_control(ticket):
     """Which masks does the network with new values get? `ticket.masks` may help."""
-    return None  # your line: return ...
+    return ...  # your line
 
 
 answer = masks_of_control(library)
-if answer is None:
-    print("No line yet; we go on with ours: return ticket.masks")
+if answer is ...:
+    print("Not written yet: your line goes where the three dots are.")
 elif all(torch.equal(answer[name], mask) for name, mask in library.masks.items()):
     print("Right: the same mask, so only the values differ.")
 else:
@@ -171,7 +176,7 @@ def one_seed(seed):
     redrawn = build_model("lenet-300-100", dataset, seed=1000 + seed)
     small = build_model("mlp-12-10", dataset, seed=seed)
     again = lthlab.rewind(model, found.start, found.masks)
-    masks = masks_of_control(found) or found.masks
+    masks = found.masks if answer is ... else masks_of_control(found)
     data = {"dataset": dataset, "recipe": recipe, "step": "fast"}
     histories = {
         "dense": found.levels[0].history,

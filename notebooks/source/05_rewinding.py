@@ -89,6 +89,11 @@ plots.show(said + drawings.residual_block(ax["block"]))
 # Take one network at its initial values and make two copies. Train both by the same [recipe](glossary.md#recipe), with
 # the training examples in different orders. (And do it again with copies from step 96, for later.) Both copies end as
 # good networks. What if you average them, weight by weight?
+#
+# <details><summary>The line that averages, which you will write below</summary>
+#
+# `return {name: (value + other[name]) / 2 for name, value in one.items()}`
+# </details>
 
 # %%
 LATE = 96
@@ -120,7 +125,7 @@ bets.number(
 # %%
 def average(one, other):
     """Half-way between two networks; both are dicts from name to tensor."""
-    return None  # yours: return {name: ... for name, value in one.items()}
+    return ...  # your line: {name: mean of two tensors for name, value in one.items()}
 
 
 def right(weights, again=False):
@@ -134,8 +139,8 @@ def right(weights, again=False):
 first, second = (path[-1] for path in early)  # the ends
 ours = {name: (value + second[name]) / 2 for name, value in first.items()}
 mine, measured = average(first, second), right(ours, again=True)
-if mine is None:
-    print("No line yet; ours: {name: (value + other[name]) / 2 for ...}")
+if mine is ...:
+    print("Not written yet: your line goes where the three dots are.")
 elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
     print("Right.")
 else:
