@@ -119,8 +119,8 @@ bets.number(
 
 # %%
 def average(one, other):
-    """Weights half-way between two networks; both are dicts from name to tensor."""
-    return None  # your line: return {name: ... for name, value in one.items()}
+    """Half-way between two networks; both are dicts from name to tensor."""
+    return None  # yours: return {name: ... for name, value in one.items()}
 
 
 def right(weights, again=False):
@@ -133,20 +133,19 @@ def right(weights, again=False):
 
 first, second = (path[-1] for path in early)  # the ends
 ours = {name: (value + second[name]) / 2 for name, value in first.items()}
-mine = average(first, second)
+mine, measured = average(first, second), right(ours, again=True)
 if mine is None:
     print("No line yet; ours: {name: (value + other[name]) / 2 for ...}")
 elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
     print("Right.")
 else:
     print("Not yet: each tensor is the mean of the two.")
-print(f"the copies: {right(first):.1f} % and {right(second):.1f} % right")
-print(f"their average: {right(ours):.1f} %")
-print(f"the same with BatchNorm measured again: {right(ours, again=True):.1f} %")
-bets.reveal("05-average", right(ours, again=True))
+print(f"copies: {right(first):.1f} % and {right(second):.1f} %")
+print(f"average: {right(ours):.1f} %, with BatchNorm measured again {measured:.1f} %")
+bets.reveal("05-average", measured)
 
 # %% [markdown]
-# Two good networks, and a bad one half-way between them. But one part of this was an artefact. The average of two
+# Two good networks, and a much worse one half-way between them. But one part of this was an artefact. The average of two
 # networks' running statistics is not the statistics of the average network. They have to be measured again, on training
 # data, for every network that one makes up. What is left after that is real.
 #
@@ -163,8 +162,8 @@ figure.tight_layout()
 plots.show(" ".join(said))
 
 # %% [markdown]
-# *Validation loss, one [seed](glossary.md#seed); low is dark. BatchNorm was measured again for every point of the planes. A plane holds only
-# three of the networks exactly; the others are projected onto it.*
+# *Validation loss, one [seed](glossary.md#seed); light is low. BatchNorm was measured again for every point of the
+# planes. A plane holds only three of the networks exactly; the others are projected onto it.*
 #
 # Copied at the beginning, the two end in different valleys with a ridge between them. Copied at step 96, they end in one
 # valley. The height of the ridge has a name. Walk in a straight line from one end to the other and look at the error:
