@@ -293,13 +293,13 @@ plots.show(
 # the copy measured.*
 #
 # Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
-# 4-byte place, and then jumps to wherever that place points. A sparse operation is several times as expensive as a
+# 4-byte index, and then jumps to wherever that index points. A sparse operation is several times as expensive as a
 # dense one.
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: batch and width
 #
-# Does that hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
+# Does section 4's picture hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
 
 
 # %% tags=["deep"]
@@ -527,7 +527,7 @@ print(f"the last one costs {cost[-1]:.2f}, and its density is {densities[-1]:.3f
 # ### Deep dive: what is dead can go
 #
 # In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be
-# removed **exactly**: the smaller network gives the same outputs, with dense kernels and without any format.
+# removed **exactly**: the smaller network gives the same outputs, with dense kernels and no special format.
 
 # %% tags=["deep"]
 rows = []
@@ -660,7 +660,7 @@ bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 # ### Deep dive: channels
 #
 # **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one
-# input channel of every filter in the next layer. The usual choice are the filters of smallest norm (Li et al. 2017).
+# input channel of every filter in the next layer. The usual choice is the filters of smallest norm (Li et al. 2017).
 # There are hardly any sparse kernels for convolutions, so here the fine pattern has no fast way at all: it runs masked,
 # and dense.
 
@@ -788,7 +788,7 @@ else:
 # %% [markdown] tags=["deep"]
 # ### Deep dive: memory
 #
-# Sparse weights take less room, but their places take some, too:
+# Sparse weights take less room, but their indices take some, too:
 
 # %% tags=["deep"]
 levels = {f"{level.density:.1%}": level.masks for level in ticket.levels[::4]}
@@ -797,7 +797,7 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 (memory.div(memory["dense"], axis=0)).style.format("{:.1%}")
 
 # %% [markdown] tags=["deep"]
-# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and a place
+# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and an index
 # each.*
 
 # %% [markdown]
