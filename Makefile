@@ -7,6 +7,7 @@ LAB_ARGS ?=
 TEST_ARGS ?=
 WORKERS ?= 2
 BROWSER ?= 1
+REPO ?=
 # JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
@@ -35,7 +36,7 @@ play: $(READY) ## Open the ticket playground in a browser: train, prune and ques
 	$(BIN)/python -m webbrowser build/playground/playground.html
 
 app: $(READY) ## Serve notebook 08 as an app without code (LAB_ARGS="--port 8899" passes options on)
-	$(BIN)/voila notebooks/08_sparsity_explorer.ipynb $(LAB_ARGS)
+	$(BIN)/python docs/app.py $(LAB_ARGS)
 
 test: $(READY) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses, BROWSER=0: no browser, WORKERS=0: one by one)
 	$(if $(filter 0,$(BROWSER)),@echo "BROWSER=0: the tests in a real browser are left out")
@@ -52,8 +53,8 @@ student: $(READY) ## Write the exercise sheets for learners into notebooks/stude
 assignment: $(READY) ## Make an nbgrader course in build/nbgrader, released by nbgrader
 	$(BIN)/python notebooks/exercises/make.py assignment build/nbgrader
 
-site: $(READY) ## Build a website of all notebooks in build/site
-	$(BIN)/python docs/build_site.py build/site
+site: $(READY) ## Build the website in build/site (REPO=owner/name: with buttons that open each notebook)
+	$(BIN)/python docs/build_site.py build/site $(if $(REPO),--repo $(REPO))
 
 bench: $(READY) ## Measure the training step on this machine
 	$(BIN)/python benchmarks/speed.py
