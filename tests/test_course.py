@@ -101,7 +101,7 @@ def statements(source: str) -> set[str]:
 
 
 def pieces(archive: zipfile.ZipFile):
-    """(file, code) of everything in an archive that can hold code, what is hidden in text included."""
+    """(file, code) of everything in an archive that can hold code."""
     for name in archive.namelist():
         if name.endswith(".py"):
             yield name, archive.read(name).decode()
