@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from sections import Section, core, find, needed, pictures, read, spoken
 
 HERE = Path(__file__).parent
-INTRODUCTION = """Times are those of the clock. **Say** is a beginning, in the notebook's own words: go on in
+INTRODUCTION = """\
+Times are those of the clock. **Say** is a beginning, in the notebook's own words: go on in
 yours. **Run** names cells by the heading above them and by their first line that does
 something. Before each session run its notebooks once, on the machine that you will show.
 

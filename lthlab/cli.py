@@ -29,5 +29,5 @@ def main() -> None:
     print(f"The notebooks are in {options.folder.resolve()}")
     if options.command == "lab":
         page = "--LabApp.default_url=/lab/tree/00_start_here.ipynb"
-        command = [sys.executable, "-m", "jupyter", "lab", page, *others]
+        command = [sys.executable, "-m", "jupyterlab", page, *others]
         sys.exit(subprocess.call(command, cwd=options.folder))
