@@ -176,7 +176,8 @@ def test_the_matrix_shows_an_icon_and_a_word_for_every_cell_and_the_lines_of_the
     drawings.arms(["reinitialised", "signs"])
     ax = plt.gca()
     words = [text.get_text() for text in ax.texts]
-    assert words == ["●\nown", *3 * ["☆\nnew"], "●\nown", "=\none size", "●\nown", "=\none size"]
+    assert words[:4] == ["● own", "☆ new", "☆ new", "☆ new"]
+    assert words[4:] == ["● own", "= one size", "● own", "= one size"]
     assert [to_hex(line.get_color()) for line in ax.lines] == [
         look("reinitialised")[0],
         look("signs")[0],
