@@ -54,11 +54,12 @@ def _cells(ax: Axes | None, rows: dict, width: float, form: str = "g") -> Axes:
 def network(
     masks: Masks, ax: Axes | None = None, weights: dict | None = None, most: int = 12
 ) -> str:
-    """A fully connected network: kept weights are lines in colour, pruned ones faint.
+    """A fully connected network: kept weights are dark lines, pruned ones faint.
 
     With `weights` (by the masks' names) the lines are as wide as the weights are large, positive
-    ones solid, negative ones dashed. Of a layer with more than `most` neurons that many at most are
-    drawn, evenly spaced. Raises ValueError for masks that are not (outputs, inputs).
+    ones solid and blue, negative ones dashed and orange. Of a layer with more than `most` neurons
+    that many at most are drawn, evenly spaced. Raises ValueError for masks that are not (outputs,
+    inputs).
     """
     shapes = [tuple(mask.shape) for mask in masks.values()]
     if any(len(shape) != 2 for shape in shapes):
@@ -76,8 +77,9 @@ def network(
         largest = float(values.abs().max()) or 1
         for into, out in product(*drawn[x : x + 2]):
             kept, value = int(mask[out, into]), float(values[out, into]) / largest
-            sign, style = ("ticket", "-") if value >= 0 else ("reinitialised", "--")
-            line = {"color": arm_color(sign) if kept else "#d0d0d0", "linestyle": style}
+            sign = ("reinitialised" if value < 0 else "ticket") if weights else "dense"
+            line = {"color": arm_color(sign) if kept else "#d0d0d0"}
+            line["linestyle"] = "--" if value < 0 else "-"
             ends = (into + 0.5) / sizes[x], (out + 0.5) / sizes[x + 1]
             ax.plot([x, x + 1], ends, linewidth=0.7 + 1.5 * abs(value), zorder=1 + kept, **line)
     for x, neurons in enumerate(drawn):
@@ -87,8 +89,8 @@ def network(
     ax.text(len(masks) / 2, 1.05, sample, **_CENTRE)
     return (
         f"A network of {'-'.join(map(str, sizes))} neurons: {count_kept(masks):,} of "
-        f"{sum(mask.numel() for mask in masks.values()):,} weights are kept and drawn as lines in "
-        f"colour, {'positive solid, negative dashed, ' if weights else ''}the pruned ones are "
+        f"{sum(mask.numel() for mask in masks.values()):,} weights are kept and drawn as strong "
+        f"lines, {'positive solid, negative dashed, ' if weights else ''}the pruned ones are "
         f"faint. {sample}"
     ).strip()
 
@@ -147,12 +149,13 @@ def arms(names: list[str], ax: Axes | None = None) -> str:
 def residual_block(ax: Axes | None = None) -> str:
     """A residual block of `lthlab.models`: what it computes is added to its input."""
     steps = "input", "convolution", "BatchNorm, ReLU", "convolution", "BatchNorm", "+", "ReLU"
-    ax = _axes(ax, 2.6, 4.4)
+    ax = _axes(ax, 3.2, 4.4)
     ax.set_axis_off()
     ax.plot([0, 0, 0, 0, 0, 0], np.arange(6) + 0.5, "v-", color=_INK)
     ax.plot([0, 1, 1, 0.15], [0, 0, 5, 5], "<-", markevery=[3], color=arm_color("ticket"))
     for y, step in enumerate(steps):
         ax.text(0, y, step, bbox={"facecolor": "white"}, **_CENTRE)
+    ax.set(xlim=(-0.5, 1.3))
     ax.text(1, 2.5, "shortcut:\nthe input\nas it is", bbox={"facecolor": "white"}, **_CENTRE)
     ax.invert_yaxis()
     return (

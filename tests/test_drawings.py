@@ -86,7 +86,9 @@ def test_a_network_without_weights_shows_the_mask_alone():
     masks = {"a": torch.tensor([[True, False, True], [False, False, True]])}
     said = drawings.network(masks)
     found = drawn_lines(plt.gca(), (3, 2))
-    kept = {place[1:] for place, line in found.items() if to_hex(line.get_color()) != PRUNED}
+    colors = {place[1:]: to_hex(line.get_color()) for place, line in found.items()}
+    kept = {place for place, color in colors.items() if color == look("dense")[0]}
+    assert {*colors.values()} == {look("dense")[0], PRUNED}
     assert kept == {(0, 0), (0, 2), (1, 2)} and len(found) == 6
     assert "dashed" not in said and {line.get_linestyle() for line in found.values()} == {"-"}
     assert "nan" not in str(drawings.network({"a": torch.zeros(2, 3, dtype=torch.bool)}))
