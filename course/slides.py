@@ -46,17 +46,13 @@ def deck(number: str) -> nbformat.NotebookNode:
         for _, cell in section.code:
             if cell.source.count("\n") < LINES:
                 shown = slide(cell.source, "subslide", code=True)
-                printed = "".join(
-                    o.get("text", "") for o in cell.outputs if o.output_type == "stream"
-                )
+                printed = "".join(o.get("text", "") for o in cell.outputs if o.output_type == "stream")
                 cells += [shown, slide(f"It printed:\n\n    {printed[:600]}", "notes")]
             for png, alt in pictures(cell):
                 picture = f"![{alt or section.heading}](data:image/png;base64,{png})"
                 cells.append(slide(picture, "subslide"))
                 cells.append(slide(alt or f"The picture of “{section.heading}”.", "notes"))
-    cells.append(
-        slide("## Before you go\n\nWhat surprised you? What would you still doubt?", "slide")
-    )
+    cells.append(slide("## Before you go\n\nWhat surprised you? What would you still doubt?", "slide"))
     return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
 
 
