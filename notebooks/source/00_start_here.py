@@ -51,8 +51,9 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # are random; training changes them.
 #
 # To remove weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask) is a list of yes and no, one for
-# each weight: it says which of them are kept. On the left is a toy network with a mask: dark lines are kept. On the right is
-# what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange negative.
+# each weight: it says which of them are kept. On the left is a toy network with a mask: the faint lines are pruned. On the
+# right is what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange
+# negative.
 
 # %%
 torch.manual_seed(0)
