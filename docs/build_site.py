@@ -1,8 +1,8 @@
-"""Build the static site from the executed notebooks: python docs/build_site.py FOLDER [--repo OWNER/NAME]
+"""Build the static site: python docs/build_site.py FOLDER [--repo OWNER/NAME]
 
 Sphinx with MyST-NB, nothing executed and nothing fetched; the notebooks must be built (`make
-notebooks`). With a repository on GitHub each notebook's page has links that open it in Binder, Colab
-and Codespaces.
+notebooks`). With a repository on GitHub each notebook's page has links that open it in Binder,
+Colab and Codespaces.
 """
 
 import argparse
@@ -17,11 +17,12 @@ import nbformat
 import site_pages
 from sphinx.cmd.build import main as sphinx
 
-ROOT = Path(__file__).parent.parent
-NOTEBOOKS = ROOT / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS / "exercises"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "notebooks" / "exercises"))
 
 import make
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = ROOT / "notebooks"
 
 
 def mend_links(text: str, folder: Path, pages: dict[Path, str], repo: str) -> str:

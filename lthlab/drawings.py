@@ -3,227 +3,269 @@
 A cell ends in `plots.show(drawings.imp_cycle())`. With `ax`, a drawing goes into axes that exist.
 """
 
+import copy
+import functools
 from importlib.resources import files
+from itertools import product
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 import torch
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.ticker import EngFormatter
+from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.optim.swa_utils import update_bn
 
-from lthlab._common import make_generator, unknown_name
-from lthlab.masks import Masks, count_kept
+from lthlab._common import own_noise, unknown_name
+from lthlab.data import Dataset
+from lthlab.masks import Masks, count_kept, full_masks, prunable_weights
 from lthlab.plots import arm_color, look
+from lthlab.pruning import magnitude, prune
 from lthlab.statistics import Interval, paired
+from lthlab.training import evaluate
 
-_INK, _FAINT = "#404040", "#d8d8d8"
-_POSITIVE, _NEGATIVE = arm_color("ticket"), arm_color("reinitialised")
+_INK, _CENTRE = "#404040", {"ha": "center", "va": "center", "size": 11}
+_ASSETS = files("lthlab").joinpath("assets")
 
 
-def _canvas(ax: Axes | None, width: float, height: float, **limits: tuple[float, float]) -> Axes:
-    """Axes without a frame; a figure of their own has a size in inches."""
-    ax = ax or plt.subplots(figsize=(width, height))[1]
-    ax.set(**limits)
-    ax.set_axis_off()
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Axes, by default of a figure of a size in inches."""
+    return ax or plt.subplots(figsize=(width, height))[1]
+
+
+def _cells(ax: Axes | None, rows: dict, width: float, form: str = "g") -> Axes:
+    """Rows of boxes, by name: what stands in them, and their shades, 0 to 2."""
+    words, shades = (
+        pd.DataFrame({name: pd.Series(pair[i].tolist()) for name, pair in rows.items()}).T
+        for i in (0, 1)
+    )
+    ax = _axes(ax, width * words.shape[1], 0.55 * len(rows))
+    colors = {"cmap": ["#eeeeee", "#b5d3e7", "#f4d8a8"], "vmin": 0, "vmax": 2, "cbar": False}
+    sns.heatmap(shades.astype(float), annot=words, fmt=form, ax=ax, linewidths=2, **colors)
+    ax.set_xticks([])
+    ax.tick_params(rotation=0)
+    ax.grid(False)
     return ax
 
 
 def network(
     masks: Masks,
     ax: Axes | None = None,
-    weights: dict[str, torch.Tensor] | None = None,
+    weights: dict[str, Tensor] | None = None,
     most: int = 12,
 ) -> str:
-    """A fully connected network: kept weights are dark lines, pruned ones faint.
+    """A fully connected network: kept weights are lines in colour, pruned ones faint.
 
     With `weights` (by the masks' names) the lines are as wide as the weights are large, positive
-    ones solid, negative ones dashed. Of a layer with more than `most` neurons that many are drawn,
-    evenly spaced. Raises ValueError for masks that are not (outputs, inputs).
+    ones solid, negative ones dashed. Of a layer with more than `most` neurons that many at most are
+    drawn, evenly spaced. Raises ValueError for masks that are not (outputs, inputs).
     """
-    shapes = {name: tuple(mask.shape) for name, mask in masks.items()}
-    if any(len(shape) != 2 for shape in shapes.values()):
+    shapes = [tuple(mask.shape) for mask in masks.values()]
+    if any(len(shape) != 2 for shape in shapes):
         raise ValueError(
-            f"A drawing of a network needs masks of fully connected layers, (outputs, inputs); "
-            f"got {shapes}. Choose some: {{name: masks[name]}}."
+            f"A network is drawn from masks of fully connected layers, (outputs, inputs); got "
+            f"shapes {shapes}. Choose some: {{name: masks[name]}}."
         )
-    matrices = list(shapes.values())
-    sizes = [matrices[0][1], *(outputs for outputs, _ in matrices)]
-    shown = [np.linspace(0, size - 1, min(size, most)).round().astype(int) for size in sizes]
-    heights = [np.linspace(1, 0, len(neurons) + 2)[1:-1] for neurons in shown]
-    ax = _canvas(ax, 5, 3, xlim=(-0.1, len(masks) + 0.1), ylim=(0, 1))
-    for i, (name, mask) in enumerate(masks.items()):
-        some = np.ix_(shown[i + 1], shown[i])
-        kept = mask.cpu().numpy()[some]
-        value = weights[name].detach().cpu().numpy()[some] if weights else np.zeros(kept.shape)
-        width = 0.6 + 2.2 * np.abs(value) / np.abs(value).max() if weights else 1 + value
-        for part, color, style in (
-            (~kept, _FAINT, "-"),
-            (kept & (value >= 0), _POSITIVE if weights else _INK, "-"),
-            (kept & (value < 0), _NEGATIVE, (0, (3, 1.5))),
-        ):
-            ends = [
-                ((i, heights[i][into]), (i + 1, heights[i + 1][out]))
-                for out, into in np.argwhere(part)
-            ]
-            options = {"colors": color, "linestyles": style}
-            ax.add_collection(LineCollection(ends, linewidths=width[part], **options))
-    for i, neurons in enumerate(heights):
-        dots = {"s": 50, "facecolor": "white", "edgecolor": _INK, "zorder": 3}
-        ax.scatter([i] * len(neurons), neurons, **dots)
-    sample = f"Of a layer at most {most} neurons are drawn." if max(sizes) > most else ""
-    ax.text(len(masks) / 2, 0, sample, ha="center", va="top", size=10)
-    signs = "Positive weights are solid, negative ones dashed." if weights else ""
-    kept, total = count_kept(masks), sum(mask.numel() for mask in masks.values())
-    return " ".join(
-        filter(
-            None,
-            (
-                f"A network of {'-'.join(map(str, sizes))} neurons: {kept:,} of {total:,} weights",
-                "are kept and drawn as dark lines, the pruned ones are faint.",
-                signs,
-                sample,
-            ),
-        )
-    )
+    sizes = [shapes[0][1], *map(len, masks.values())]
+    drawn = [range(0, size, -(-size // most)) for size in sizes]
+    ax = _axes(ax, 5, 3)
+    ax.set(xlim=(0, len(masks)), ylim=(1, 0))
+    ax.set_axis_off()
+    for x, (name, mask) in enumerate(masks.items()):
+        values = weights[name].detach() if weights else mask.float()
+        largest = float(values.abs().max()) or 1
+        for into, out in product(*drawn[x : x + 2]):
+            kept, value = int(mask[out, into]), float(values[out, into]) / largest
+            sign, style = ("ticket", "-") if value >= 0 else ("reinitialised", "--")
+            line = {"color": arm_color(sign) if kept else "#d0d0d0", "linestyle": style}
+            ends = (into + 0.5) / sizes[x], (out + 0.5) / sizes[x + 1]
+            ax.plot([x, x + 1], ends, linewidth=0.7 + 1.5 * abs(value), zorder=1 + kept, **line)
+    for x, neurons in enumerate(drawn):
+        for y in neurons:
+            ax.plot(x, (y + 0.5) / sizes[x], "ow", markeredgecolor=_INK, clip_on=False)
+    sample = f"Of each layer at most {most} neurons are drawn." if max(sizes) > most else ""
+    ax.text(len(masks) / 2, 1.05, sample, **_CENTRE)
+    return (
+        f"A network of {'-'.join(map(str, sizes))} neurons: {count_kept(masks):,} of "
+        f"{sum(mask.numel() for mask in masks.values()):,} weights are kept and drawn as lines in "
+        f"colour, {'positive solid, negative dashed, ' if weights else ''}the pruned ones are "
+        f"faint. {sample}"
+    ).strip()
 
 
 def imp_cycle(ax: Axes | None = None) -> str:
     """Iterative magnitude pruning, one level: train, prune, rewind, and train again."""
-    ax = _canvas(ax, 5.4, 4.6, xlim=(0, 1), ylim=(0, 1))
-    generator, sizes = make_generator(4, "drawing"), ((5, 4), (3, 5))
-    first = {str(i): torch.randn(size, generator=generator) for i, size in enumerate(sizes)}
-    trained = {i: 0.6 * w + torch.randn(w.shape, generator=generator) for i, w in first.items()}
-    every = {i: torch.ones_like(w, dtype=torch.bool) for i, w in first.items()}
-    cut = torch.cat([w.abs().flatten() for w in trained.values()]).quantile(0.2)
-    masks = {i: w.abs() > cut for i, w in trained.items()}
-    for left, bottom, title, shown, weights in (
-        (0, 0.56, "first values", every, first),
-        (0.6, 0.56, "trained values", every, trained),
-        (0.6, 0, "the smallest 20 % pruned", masks, trained),
-        (0, 0, "the ticket: first values", masks, first),
+    with own_noise(torch.device("cpu"), 1):
+        first, trained = (nn.Sequential(nn.Linear(4, 5), nn.Linear(5, 3)) for _ in range(2))
+    full = full_masks(first)
+    masks = prune(magnitude(trained), full, 0.2, "global")
+    ax = _axes(ax, 5.4, 4.6)
+    ax.set_axis_off()
+    for title, kept, model, x, y, step, *place in (
+        ("first values", full, first, 0, 0.56, "1. train\n→", 0.5, 0.76),
+        ("trained values", full, trained, 0.62, 0.56, "2. prune  ↓", 0.8, 0.48),
+        ("the smallest 20 % pruned", masks, trained, 0.62, 0, "3. rewind\n←", 0.5, 0.2),
+        ("the ticket: first values", masks, first, 0, 0, "↑  train again", 0.2, 0.48),
     ):
-        inset = ax.inset_axes((left, bottom, 0.4, 0.38))
-        network(shown, inset, weights)
-        inset.set_title(title, size=11, pad=2)
-    for start, end, word, where in (
-        ((0.42, 0.74), (0.58, 0.74), "1. train", (0.5, 0.78)),
-        ((0.8, 0.55), (0.8, 0.45), "2. prune", (0.9, 0.5)),
-        ((0.58, 0.19), (0.42, 0.19), "3. rewind", (0.5, 0.23)),
-        ((0.2, 0.45), (0.2, 0.55), "again", (0.1, 0.5)),
-    ):
-        arrow = {"arrowstyle": "-|>", "color": _INK, "linewidth": 2, "mutation_scale": 18}
-        ax.annotate("", end, start, arrowprops=arrow)
-        ax.text(*where, word, ha="center", va="center", size=11, weight="bold")
-    kept, total = count_kept(masks), count_kept(every)
+        inset = ax.inset_axes((x, y, 0.38, 0.36))
+        inset.set_title(title, size=11)
+        network(kept, inset, prunable_weights(model))
+        ax.text(*place, step, weight="bold", **_CENTRE)
     return (
         f"A cycle of four networks: one with its first values is trained (1), the smallest of its "
-        f"trained weights are pruned (2), {kept} of {total} stay, and these go back to their first "
-        f"values (3). The cycle begins again with the smaller network. Lines are weights: wide is "
-        f"large, solid is positive, dashed negative, faint pruned."
+        f"trained weights are pruned (2), {count_kept(masks)} of {count_kept(full)} stay, and they "
+        f"go back to their first values (3). It begins again with the smaller network. Lines are "
+        f"weights: wide is large, solid is positive, dashed negative, faint pruned."
     )
-
-
-# What an arm keeps of the ticket: mask, values, signs, scale. A value of the weights that stay is
-# its "own" at the rewind step, "permuted" within the layer, "new", of "one size", or, where others
-# survive, "others'".
-KEEPS = {
-    "dense": ("all", "own", "own", "own"),
-    "ticket": ("own", "own", "own", "own"),
-    "reinitialised": ("own", "new", "new", "new"),
-    "reinitialised to scale": ("own", "new", "new", "own"),
-    "permuted": ("own", "permuted", "permuted", "own"),
-    "permuted sizes": ("own", "permuted", "own", "own"),
-    "signs": ("own", "one size", "own", "one size"),
-    "shuffled": ("permuted", "others'", "others'", "others'"),
-    "random": ("new", "others'", "others'", "others'"),
-}
-_ICONS = {
-    "own": ("o", _INK),
-    "all": ("s", _INK),
-    "permuted": (r"$\rightleftarrows$", arm_color("permuted")),
-    "new": ("*", "white"),
-    "one size": ("$=$", _INK),
-    "others'": ("o", "white"),
-}
 
 
 def arms(names: list[str], ax: Axes | None = None) -> str:
     """Which arm keeps what of the ticket: its mask, its values, their signs, their scale.
 
-    The arms of `KEEPS`; raises ValueError for others.
+    The value of a weight that stays is its "own" one of the rewind step, "permuted" within the
+    layer, "new", of "one size" or, where others survive, theirs. Raises ValueError for an arm that
+    is not in assets/arms.csv.
     """
+    keeps = pd.read_csv(_ASSETS / "arms.csv", index_col="arm")
     for name in names:
-        if name not in KEEPS:
-            raise unknown_name("arm", name, KEEPS)
-    parts, last = ("mask", "values", "signs", "scale"), len(names)
-    ax = _canvas(ax, 5.6, 0.6 + 0.52 * last, xlim=(-2.3, 3.5), ylim=(last - 0.4, -0.9))
-    for column, part in enumerate(parts):
-        ax.text(column, -0.65, part, ha="center", va="center", size=11, weight="bold")
-    for row, name in enumerate(names):
+        if name not in keeps.index:
+            raise unknown_name("arm", name, keeps.index)
+    keeps = keeps.loc[names]
+    words = keeps.map(lambda cell: cell.replace(" ", "\n", 1))
+    rows = zip(names, zip(words.iloc, (keeps == "● own").iloc, strict=True), strict=True)
+    ax = _cells(ax, dict(rows), 1.1, "")
+    ax.xaxis.tick_top()
+    ax.set_xticks(np.arange(4) + 0.5, keeps.columns)
+    for y, name in enumerate(names):
         color, dashes = look(name)
-        line = {"color": color, "linestyle": (0, dashes or (1, 0)), "linewidth": 3}
-        ax.plot([-2.3, -1.95], [row, row], **line)
-        ax.text(-1.85, row, name.replace(" to ", "\nto "), va="center", size=11)
-        for column, how in enumerate(KEEPS[name]):
-            marker, fill = _ICONS[how]
-            icon = {"s": 130, "facecolor": fill, "edgecolor": fill if fill != "white" else _INK}
-            ax.scatter(column, row - 0.14, marker=marker, **icon)
-            ax.text(column, row + 0.32, how, ha="center", va="center", size=9)
-    rows = (
-        f"{name}: " + ", ".join(map(" ".join, zip(parts, KEEPS[name], strict=True)))
-        for name in names
+        line = {"color": color, "dashes": dashes or (1, 0), "linewidth": 3, "clip_on": False}
+        ax.plot([-1.9, -0.1], [y + 0.85, y + 0.85], **line)
+    said = [f"{name} {', '.join(keeps.columns + keeps.loc[name].str[1:])}" for name in names]
+    return f"What each arm keeps of the ticket. {'; '.join(said)}."
+
+
+def residual_block(ax: Axes | None = None) -> str:
+    """A residual block of `lthlab.models`: what it computes is added to its input."""
+    steps = "input", "convolution", "BatchNorm, ReLU", "convolution", "BatchNorm", "+", "ReLU"
+    ax = _axes(ax, 2.6, 4.4)
+    ax.set_axis_off()
+    ax.plot([0, 0, 0, 0, 0, 0], np.arange(6) + 0.5, "v-", color=_INK)
+    ax.plot([0, 1, 1, 0.15], [0, 0, 5, 5], "<-", markevery=[3], color=arm_color("ticket"))
+    for y, step in enumerate(steps):
+        ax.text(0, y, step, bbox={"facecolor": "white"}, **_CENTRE)
+    ax.text(1, 2.5, "shortcut:\nthe input\nas it is", bbox={"facecolor": "white"}, **_CENTRE)
+    ax.invert_yaxis()
+    return (
+        f"A residual block, from top to bottom: {', '.join(steps)}. A shortcut leads from the "
+        f"input past the convolutions to the plus, where both are added; where the block changes "
+        f"the shape, the shortcut has a convolution of width 1."
     )
-    return f"What each arm keeps of the ticket. {'; '.join(rows)}."
 
 
-# The detective board.
-
-# Setting: reference tables (the first that has both arms counts), level, what it is called.
-_CASE, _COUNTER = "mnist1d", "fashion-mini"
-_SETTINGS = {
-    _CASE: (("mnist1d", "race-mnist1d"), 8, "o", arm_color("ticket")),
-    _COUNTER: (("fashion-mini", "race-fashion-mini"), 15, "s", arm_color("shuffled")),
-    "resnet1d-4": (("rewinding",), 9, "D", arm_color("magnitude")),
-    "language model": (("words",), 6, "^", arm_color("SNIP")),
-}
-SUSPECTS = (
-    *("the mask", "the values", "their signs", "their scale"),
-    *("layer densities", "longer training", "luck"),
-)
-# From which notebook on: suspect, the arm with it, the arm without it, and in which settings. Arms
-# that are numbers are rewind steps of the ticket.
-EVIDENCE = (
-    (2, "longer training", "dense, trained as long", "dense", (_CASE, _COUNTER)),
-    (3, "luck", "ticket", "reinitialised", (_CASE, _COUNTER)),
-    (3, "the values", "ticket", "reinitialised", (_CASE, _COUNTER)),
-    (4, "the mask", "reinitialised", "shuffled", (_CASE, _COUNTER)),
-    (4, "the values", "ticket", "permuted sizes", (_CASE, _COUNTER)),
-    (4, "their signs", "permuted sizes", "permuted", (_CASE, _COUNTER)),
-    (4, "their scale", "reinitialised to scale", "reinitialised", (_CASE, _COUNTER)),
-    (4, "layer densities", "random", "uniform random", (_CASE, _COUNTER)),
-    (5, "rewinding", 96, 0, ("resnet1d-4",)),
-    (5, "longer training", "learning-rate rewinding", "ticket", (_CASE, _COUNTER)),
-    (10, "mask, language", "reinitialised", "shuffled", ("language model",)),
-    (10, "values, language", "ticket", "reinitialised", ("language model",)),
-)
-
-
-def effect(arm: object, against: object, setting: str) -> tuple[float, Interval]:
-    """The density of a setting, and the test accuracy of `arm` minus that of `against` there."""
-    tables, level, *_ = _SETTINGS[setting]
-    by = "arm" if isinstance(arm, str) else "rewind_step"
-    for name in tables:
-        table = pd.read_csv(files("lthlab").joinpath(f"assets/reference/{name}.csv"))
-        if {arm, against} <= {*table[by]}:
-            break
-    tickets = table["level"] == level
-    density = table[tickets & (table["arm"] == "ticket")]["density"].iloc[0]
-    kind = table["arm"] == ("dense" if by == "arm" else "ticket")
-    table = table[tickets | kind if by == "arm" else tickets & kind]
-    return density, paired(
-        table.query("split == 'test' and metric == 'accuracy'"), arm, against, by
+def csr(matrix: Tensor, ax: Axes | None = None) -> str:
+    """A small matrix and the three arrays of its compressed sparse rows (CSR)."""
+    kept = matrix != 0
+    shades = kept * (1 + torch.arange(len(matrix))[:, None] % 2)
+    rows = {f"row {y}": row for y, row in enumerate(zip(matrix, shades, strict=True))}
+    values, columns = matrix[kept], kept.nonzero()[:, 1]
+    starts = nn.functional.pad(kept.sum(1).cumsum(0), (1, 0))
+    rows |= {"": (starts[:0], starts[:0]), "values": (values, shades[kept])}
+    rows |= {"columns": (columns, shades[kept]), "row starts": (starts, 0 * starts)}
+    _cells(ax, rows, 0.45)
+    return (
+        f"A matrix of {len(matrix)} rows with {len(values)} numbers other than 0, and its CSR "
+        f"arrays: values {values.numpy()}, their columns {columns.numpy()}, where each row starts "
+        f"{starts.numpy()}."
     )
+
+
+def two_of_four(ax: Axes | None = None) -> str:
+    """The pattern 2:4: of four neighbours the larger two stay; stored are these and their index."""
+    weights = torch.tensor([0.9, -0.1, 0.4, -0.7, 0.2, 0.8, -0.3, 0.1])
+    mask = prune({"": weights[None].abs()}, {"": weights[None] != 0}, 0.5, "2:4")[""][0]
+    index, group = mask.nonzero()[:, 0] % 4, 1 + torch.arange(8) // 4
+    rows = {"weights": (weights, group * mask), "stored": (weights[mask], group[mask])}
+    _cells(ax, rows | {"index": (index, group[mask])}, 0.55)
+    return (
+        f"Two groups of four weights, {weights.numpy()}: of each the larger two stay. Stored are "
+        f"{weights[mask].numpy()}, and where in its group each stood: {index.numpy()}."
+    )
+
+
+def step_time(parts: dict[str, float], ax: Axes | None = None) -> str:
+    """Where the time of a training step goes: `parts` in seconds, by name, one bar each."""
+    time, total = EngFormatter("s", places=0), sum(parts.values())
+    labels = [f"{name}: {time(part)}, {part / total:.0%}" for name, part in parts.items()]
+    ax = _axes(ax, 3, 0.4 * len(parts))
+    ax.barh(labels, parts.values(), color=arm_color("ticket"))
+    ax.invert_yaxis()
+    ax.set_xticks([])
+    return f"A step of {time(total)}: {'; '.join(labels)}."
+
+
+def valley(
+    model: nn.Module,
+    paths: list[list[dict]],
+    dataset: Dataset,
+    ax: Axes | None = None,
+    cells: int = 11,
+) -> str:
+    """The loss on the plane through the common start of two trainings and their two ends.
+
+    `paths` are state dicts of `model` from the start to each end; what lies between is projected
+    onto the plane (Garipov et al. 2018, figure 1). Validation loss of cells x cells networks,
+    BatchNorm measured afresh for each, on 1,000 training examples.
+    """
+    probe, batches = copy.deepcopy(model), dataset.train.x[:1000].split(500)
+    names = [name for name, _ in model.named_parameters()]
+    first, second = (
+        torch.stack([parameters_to_vector(map(state.get, names)) for state in path])
+        for path in paths
+    )
+    start = first[0]
+    plane, _ = torch.linalg.qr(torch.stack([first[-1] - start, second[-1] - start], 1))
+
+    def loss(place: Tensor) -> float:
+        with torch.no_grad():
+            vector_to_parameters(start + plane @ place, probe.parameters())
+            update_bn(batches, probe)
+        return evaluate(probe, dataset.validation)["loss"]
+
+    first, second = (first - start) @ plane, (second - start) @ plane
+    low, high = torch.cat([first, second]).aminmax(dim=0)
+    reach = 0.65 * (high - low).max() * torch.linspace(-1, 1, cells)
+    xs, ys = (low + high)[:, None] / 2 + reach
+    losses = [[loss(torch.stack([x, y])) for x in xs] for y in ys]
+    levels = np.geomspace(np.min(losses), np.max(losses), 9)
+    ax = _axes(ax, 5.4, 5)
+    ax.contourf(xs, ys, losses, levels, cmap="cividis_r", norm="log", alpha=0.6)
+    ax.clabel(ax.contour(xs, ys, losses, levels, colors="white"), colors=_INK, fmt="%.2f")
+    ax.plot(*first.T, "o-", *second.T, "s--", color=_INK, markerfacecolor="white")
+    for name, place in ("start", first[0]), ("first", first[-1]), ("second", second[-1]):
+        ax.text(*place, f"  {name}", weight="bold", va="bottom")
+    ax.set(aspect="equal", xticks=[], yticks=[], xlabel="validation loss")
+    return (
+        f"A map of the validation loss and on it, from a common start, the paths of two trainings, "
+        f"the first solid, the second dashed. The loss is {loss(first[0]):.3f} at the start, "
+        f"{loss(first[-1]):.3f} and {loss(second[-1]):.3f} at the two ends, and "
+        f"{loss((first[-1] + second[-1]) / 2):.3f} half-way between them."
+    )
+
+
+@functools.cache
+def effect(name: str, level: int, arm: str, against: str) -> tuple[float, Interval]:
+    """The density of a level, and there the test accuracy of `arm` minus that of `against`.
+
+    `name` is a reference table; "ticket from step 96" is the ticket rewound to that step.
+    """
+    table = pd.read_csv(_ASSETS / f"reference/{name}.csv")
+    late = table["rewind_step"] > 0
+    table.loc[late, "arm"] += " from step " + table["rewind_step"].astype(str)
+    table = table.query("split == 'test' and metric == 'accuracy' and level in (0, @level)")
+    return table["density"].min(), paired(table, arm, against)
 
 
 def verdict(suspect: str, found: Interval, margin: float = 0.01) -> str:
@@ -243,55 +285,41 @@ def board(notebook: int, ax: Axes | None = None) -> str:
     """The detective board: what the experiments up to a notebook (0 to 11) say of each suspect.
 
     Points of test accuracy, mean and 95 % interval over paired seeds, from the reference tables;
-    each suspect by the last experiment that tested it (`EVIDENCE`), judged by `verdict`.
+    each suspect by the last experiment that tested it (assets/board.csv), judged by `verdict`.
     """
-    latest = dict.fromkeys(SUSPECTS)
-    latest |= {suspect: rest for since, suspect, *rest in EVIDENCE if since <= notebook}
-    if ax is None:
-        height = 2 + 0.62 * len(latest)
-        size = (0.36, 1.2 / height, 0.36, 1 - 2 / height)
-        ax = plt.figure(figsize=(5.6, height)).add_axes(size)
-    beside, sentences, legend = {"transform": ax.get_yaxis_transform()}, [], {}
-    for row, (suspect, evidence) in enumerate(latest.items()):
-        *pair, settings = evidence or ((),)
-        pair = [arm if isinstance(arm, str) else f"ticket of step {arm}" for arm in pair]
-        name, box, said = suspect, {}, [f"{suspect} ({' minus '.join(pair)})"]
-        for line, setting in enumerate(settings):
-            *_, marker, color = _SETTINGS[setting]
-            density, gap = effect(*evidence[:2], setting)
-            result, y = verdict(suspect, gap), row + 0.4 * (line - (len(settings) - 1) / 2)
-            mean, low, high = (100 * value for value in (gap.mean, gap.low, gap.high))
-            legend[f"{setting}, {100 * density:.1f} % of the weights kept"] = marker, color
-            dot = {"marker": marker, "facecolor": color if result == "charged" else "white"}
-            if result == "struck off":
-                dot["marker"] = "X"
-            ax.hlines(y, low, high, color=color, linewidth=2)
-            ax.scatter(mean, y, s=70, edgecolor=color, linewidth=1.5, zorder=3, **dot)
-            interval = f"{mean:+.1f} [{low:.1f}, {high:.1f}]".replace("-", "\N{MINUS SIGN}")
-            ax.text(1.04, y, interval, va="center", size=10, **beside)
-            said.append(f"{setting} {gap.points()}, {result}")
-            if not line and result == "charged":
-                box = {"color": "white", "bbox": {"facecolor": _INK, "pad": 2}}
-            elif not line and result == "struck off":
+    known = pd.read_csv(_ASSETS / "board.csv").query("notebook <= @notebook")
+    suspects, labels, said, settings = known.groupby("suspect", sort=False), [], [], {}
+    ax, marks = _axes(ax, 2.4, 0.8 + 0.7 * len(suspects)), {"charged": "!", "struck off": "✕"}
+    for y, (suspect, tests) in enumerate(suspects):
+        tests = tests[tests["notebook"] == tests["notebook"].max()].dropna()
+        said += [f"{suspect}: open"] * tests.empty
+        name, label = suspect.replace(" ", "\\ ").join(("$\\bf{", "}$")), "open"
+        for line, row in enumerate(tests.itertuples()):
+            density, gap = effect(row.table, row.level, row.arm, row.against)
+            result, at = verdict(suspect, gap), y - 0.2 + 0.4 * line
+            where = f"{row.setting}, {100 * density:.1f} % of the weights kept, n = {gap.n}"
+            label = f"{row.arm}\n\N{MINUS SIGN} {row.against}"
+            ax.plot([100 * gap.low, 100 * gap.high], [at, at], color=row.color)
+            dot = ax.scatter(100 * gap.mean, at, s=50, color=row.color, marker=row.marker, zorder=3)
+            settings[where] = dot
+            short = f"{gap.points().split(', n')[0]} {marks.get(result, '?')}"
+            ax.text(17.5, at, short, va="center")
+            if line == 0 and result == "charged":
+                ax.axhspan(y - 0.48, y + 0.48, -1.15, 2.05, color="0.85", clip_on=False, zorder=0)
+            if line == 0 and result == "struck off":
                 name = "\u0336".join(f"{suspect} ")  # each letter struck through
-        ax.text(-0.95, row - 0.2, name, va="center", size=11, weight="bold", **box, **beside)
-        under = "\n\N{MINUS SIGN} ".join(pair) or "open"
-        ax.text(-0.95, row + 0.02, under, va="top", size=9, **beside)
-        sentences.append(", ".join(said) if evidence else f"{suspect}: open")
-    for where, (marker, color) in legend.items():
-        ax.scatter([], [], marker=marker, color=color, label=where)
-    if legend:
-        ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1), fontsize=10)
-    ax.axvspan(-1, 1, color="0.9", zorder=0)
-    ax.set(xlim=(-2, 17), ylim=(len(latest) - 0.4, -0.6), yticks=[])
-    ax.set_xlabel("points of test accuracy", size=11)
-    rule = (
-        "95 % interval wholly above 1 point: charged, filled.\n"
-        "Wholly below (luck: above 0): struck off, cross."
+            pair = f"{row.arm} minus {row.against}"
+            said.append(f"{suspect} ({pair}) on {row.setting}: {gap.points()}, {result}")
+        labels.append(f"{name}\n{label}")
+    ax.set_yticks(range(len(labels)), labels, size=9)
+    ax.set(xlim=(-2, 17), ylim=(len(labels) - 0.5, -0.5))
+    ax.grid(axis="y")
+    ax.set_xlabel(
+        "points of test accuracy\n! charged, dark: 95 % interval above 1 point\n"
+        "✕ struck off: below 1 point (luck: above 0)\n? undecided"
     )
-    below = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
-    ax.annotate(rule, (-0.95, 0), (0, -45), size=9, **below)
+    ax.legend(settings.values(), settings, loc="lower center", bbox_to_anchor=(0.5, 1))
     return (
-        f"The detective board after notebook {notebook:02d}: what each suspect is worth in points "
-        f"of test accuracy. {'. '.join('; '.join(part) for part in (sentences, legend) if part)}."
+        f"The detective board after notebook {notebook:02d}: points of test accuracy that each "
+        f"suspect is worth. {'; '.join([*said, *settings])}."
     )

@@ -84,7 +84,7 @@ def test_nobody_has_to_bet():
 def test_question_stands_on_a_page_without_a_kernel():
     form = bets.pick("t-page", "Is <b> small?", ["yes", "no"])
     text = form._repr_mimebundle_()["text/html"]
-    assert "Is &lt;b&gt; small?" in text and "yes, no" in text
+    assert "Is &lt;b&gt; small?" in text and "(a) yes; (b) no?" in text
 
 
 def test_wrong_names_and_answers_are_said():

@@ -83,7 +83,8 @@ def _choice(name, question, options, controls, read) -> Bet:
     def holds(guess, answer):
         return guess == answer
 
-    bet = Bet(name, f"{question}: {_words(options)}?", [*controls, sure], kept, holds)
+    offered = "; ".join(f"({'abcdefghij'[n]}) {option}" for n, option in enumerate(options))
+    bet = Bet(name, f"{question}: {offered}?", [*controls, sure], kept, holds)
     bet.options = tuple(options)
     return bet
 
