@@ -353,8 +353,7 @@ plots.show(board(2))
 #    method had fifty epochs and the other ten. An arm with a single cut and fifty epochs is missing.
 # </details>
 #
-# Write a mask of your own, and see what momentum does to pruned weights, on the
-# [sheet for this notebook](exercises/02_magnitude_pruning.py), with checks.
+# The [sheet for this notebook](exercises/02_magnitude_pruning.py) has more, with checks.
 
 # %% [markdown]
 # ## Take away
