@@ -341,7 +341,8 @@ bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.
 plots.show(drawings.board(4))
 
 # %% [markdown]
-# *The board after notebook 04.*
+# *The board after notebook 04. It counts one draw of new values for each mask; section 3 takes the mean of three, so some
+# numbers differ by a tenth.*
 #
 # ## 5. Your turn
 #

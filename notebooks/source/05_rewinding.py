@@ -284,8 +284,8 @@ plots.show(drawings.board(5))
 #
 # ## 5. Your turn
 #
-# 1. On the [exercise sheet](exercises/05_rewinding.py), mix two networks in any proportion, and compute a barrier from
-#    errors. The sheet checks both.
+# 1. On the [exercise sheet](exercises/05_rewinding.py), mix two networks in any proportion, and find the bug in an
+#    average that is worse than chance. The sheet checks both.
 # 2. Give the recipe a gentle start: `from dataclasses import replace`, then `recipe = replace(recipe, warmup=48)`, and
 #    run `barriers(10)`. Is a gentle beginning as good as a late one? (Restart the kernel afterwards.)
 #
