@@ -99,79 +99,6 @@ both.style.format("{:.2f}").format_index("{:.0%}")
 # product of matrices multiplies by zero as carefully as by anything else. To be faster, a computation has to *know* where
 # the zeros are, in a form that saves more than the knowing costs.
 
-# %% [markdown] tags=["deep"]
-# ### Deep dive: what your machine can do
-#
-# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate.
-# Measure them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
-
-# %% tags=["deep"]
-big, source = torch.randn(768, 768), torch.randn(32_000_000)
-target = torch.empty_like(source)
-work = {"product": lambda: big @ big, "copy": lambda: target.copy_(source)}
-found = race(work, rounds=7, repeat=1)
-PEAK = 2 * 768**3 / found["product"] * 1e6  # floating-point operations per second
-BANDWIDTH = 2 * 4 * len(source) / found["copy"] * 1e6  # bytes read and written
-print(f"arithmetic: {PEAK / 1e9:.0f} GFLOP/s; memory: {BANDWIDTH / 1e9:.0f} GB/s")
-ratio = PEAK / BANDWIDTH
-print(f"so {ratio:.0f} operations per byte are needed to keep the arithmetic busy")
-source = target = None  # 256 MB that nobody needs any more
-
-# %% [markdown] tags=["deep"]
-# A computation that does fewer operations per byte than that waits for memory, whatever its FLOPs. The number of
-# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the
-# **roofline**.
-#
-# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in
-# CSR.
-
-# %% tags=["deep"]
-ROWS, COLUMNS, KEEP = 300, 784, 0.05
-weight = torch.randn(ROWS, COLUMNS)
-mask = torch.rand(ROWS, COLUMNS) < KEEP
-sparse_weight = (weight * mask).to_sparse_csr()
-rows = []
-for batch in (1, 8, 64, 512):
-    inputs = torch.randn(COLUMNS, batch)
-    layers = {"masked dense": weight, "CSR": sparse_weight}
-    found = race({k: lambda m=m, i=inputs: m @ i for k, m in layers.items()})
-    moved = 4 * batch * (ROWS + COLUMNS)  # inputs and outputs
-    for name, kept, size in ("masked dense", weight.numel(), 4), ("CSR", mask.sum(), 8):
-        useful = 2 * int(kept) * batch
-        intensity = useful / (size * int(kept) + moved)
-        rows.append((name, batch, intensity, useful / found[name] * 1e6))
-roofline = pd.DataFrame(rows, columns=["layer", "batch", "intensity", "rate"])
-
-# %% tags=["deep"]
-figure, ax = plt.subplots(figsize=(8, 4.6))
-COLORS = dict(zip(("masked dense", "CSR"), sns.color_palette("colorblind")))
-span = np.geomspace(0.1, 200, 100)
-roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
-ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
-beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
-for name, points in roofline.groupby("layer"):
-    x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
-    ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
-    for batch, *place in zip(points["batch"], *x_y):
-        ax.annotate(f"batch {batch}", place, color=color, **beside)
-ax.set(xscale="log", xlabel="intensity: operations per byte")
-ax.set(yscale="log", ylabel="operations, in GFLOP/s")
-ax.legend()
-plots.show(
-    "Operations per second against operations per byte, logarithmic. Dense layers "
-    "climb from the sloping roof to the flat one as the batch grows; CSR stays far "
-    "below it."
-)
-
-# %% [markdown] tags=["deep"]
-# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
-# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
-# the copy measured.*
-#
-# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
-# 4-byte place, and then jumps to wherever that place points. A sparse operation is several times as expensive as a
-# dense one.
-
 # %% [markdown]
 # ## 3. CSR: write down only what is there
 #
@@ -299,9 +226,80 @@ bets.reveal("07-pays", f"{100 * pays['CSR']:.0f} %")
 # they are others.
 
 # %% [markdown] tags=["deep"]
+# ### Deep dive: what your machine can do
+#
+# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate.
+# Measure them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
+
+# %% tags=["deep"]
+big, source = torch.randn(768, 768), torch.randn(32_000_000)
+target = torch.empty_like(source)
+work = {"product": lambda: big @ big, "copy": lambda: target.copy_(source)}
+found = race(work, rounds=7, repeat=1)
+PEAK = 2 * 768**3 / found["product"] * 1e6  # floating-point operations per second
+BANDWIDTH = 2 * 4 * len(source) / found["copy"] * 1e6  # bytes read and written
+print(f"arithmetic: {PEAK / 1e9:.0f} GFLOP/s; memory: {BANDWIDTH / 1e9:.0f} GB/s")
+ratio = PEAK / BANDWIDTH
+print(f"so {ratio:.0f} operations per byte are needed to keep the arithmetic busy")
+source = target = None  # 256 MB that nobody needs any more
+
+# %% [markdown] tags=["deep"]
+# A computation that does fewer operations per byte than that waits for memory, whatever its FLOPs. The number of
+# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the
+# **roofline**.
+#
+# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in
+# CSR.
+
+# %% tags=["deep"]
+KEEP = 0.05
+mask = torch.rand(ROWS, COLUMNS) < KEEP
+sparse_weight = (weight * mask).to_sparse_csr()
+rows = []
+for batch in (1, 8, 64, 512):
+    inputs = torch.randn(COLUMNS, batch)
+    layers = {"masked dense": weight, "CSR": sparse_weight}
+    found = race({k: lambda m=m, i=inputs: m @ i for k, m in layers.items()})
+    moved = 4 * batch * (ROWS + COLUMNS)  # inputs and outputs
+    for name, kept, size in ("masked dense", weight.numel(), 4), ("CSR", mask.sum(), 8):
+        useful = 2 * int(kept) * batch
+        intensity = useful / (size * int(kept) + moved)
+        rows.append((name, batch, intensity, useful / found[name] * 1e6))
+roofline = pd.DataFrame(rows, columns=["layer", "batch", "intensity", "rate"])
+
+# %% tags=["deep"]
+figure, ax = plt.subplots(figsize=(8, 4.6))
+span = np.geomspace(0.1, 200, 100)
+roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
+ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
+beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
+for name, points in roofline.groupby("layer"):
+    x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
+    ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
+    for batch, *place in zip(points["batch"], *x_y):
+        ax.annotate(f"batch {batch}", place, color=color, **beside)
+ax.set(xscale="log", xlabel="intensity: operations per byte")
+ax.set(yscale="log", ylabel="operations, in GFLOP/s")
+ax.legend()
+plots.show(
+    "Operations per second against operations per byte, logarithmic. Dense layers "
+    "climb from the sloping roof to the flat one as the batch grows; CSR stays far "
+    "below it."
+)
+
+# %% [markdown] tags=["deep"]
+# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
+# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
+# the copy measured.*
+#
+# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
+# 4-byte index, and then jumps to wherever that index points. A sparse operation is several times as expensive as a
+# dense one.
+
+# %% [markdown] tags=["deep"]
 # ### Deep dive: batch and width
 #
-# Does that hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
+# Does section 4's picture hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
 
 
 # %% tags=["deep"]
@@ -529,7 +527,7 @@ print(f"the last one costs {cost[-1]:.2f}, and its density is {densities[-1]:.3f
 # ### Deep dive: what is dead can go
 #
 # In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be
-# removed **exactly**: the smaller network gives the same outputs, with dense kernels and without any format.
+# removed **exactly**: the smaller network gives the same outputs, with dense kernels and no special format.
 
 # %% tags=["deep"]
 rows = []
@@ -554,7 +552,7 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # If smaller dense matrices are what machines like, why not prune whole neurons at once
 # ([structured pruning](glossary.md#structured-pruning))? Because neurons are harder to do without than weights. Below, both
 # ways start from the same trained network, keep as many weights, and retrain for as long. The
-# [dense](glossary.md#dense) network is trained on for as long, too, so that pruning is not praised for what mere training
+# dense network is trained on for as long, too, so that pruning is not praised for what mere training
 # does.
 
 
@@ -662,7 +660,7 @@ bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 # ### Deep dive: channels
 #
 # **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one
-# input channel of every filter in the next layer. The usual choice are the filters of smallest norm (Li et al. 2017).
+# input channel of every filter in the next layer. The usual choice is the filters of smallest norm (Li et al. 2017).
 # There are hardly any sparse kernels for convolutions, so here the fine pattern has no fast way at all: it runs masked,
 # and dense.
 
@@ -790,7 +788,7 @@ else:
 # %% [markdown] tags=["deep"]
 # ### Deep dive: memory
 #
-# Sparse weights take less room, but their places take some, too:
+# Sparse weights take less room, but their indices take some, too:
 
 # %% tags=["deep"]
 levels = {f"{level.density:.1%}": level.masks for level in ticket.levels[::4]}
@@ -799,7 +797,7 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 (memory.div(memory["dense"], axis=0)).style.format("{:.1%}")
 
 # %% [markdown] tags=["deep"]
-# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and a place
+# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and an index
 # each.*
 
 # %% [markdown]

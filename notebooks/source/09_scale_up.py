@@ -73,8 +73,8 @@ print(f"{len(files)} files, such as", *(f.relative_to(scratch) for f in files[:2
 
 # %% [markdown]
 # Short trainings: what matters here is not the result but that it will be the same wherever it is computed. The files are
-# what makes the rest possible. Every finished training is one of them, written whole or not at all; a run that starts again
-# takes what is there and computes what is missing.
+# what makes the rest possible. Every finished training is one of them, a [checkpoint](glossary.md#checkpoint) written whole
+# or not at all; a run that starts again takes what is there and computes what is missing.
 
 # %% [markdown]
 # ## 2. A cluster
@@ -251,7 +251,7 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 
 # %% [markdown]
 # *One seed, tickets only. Lengths: 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences (Devlin et
-# al. 2019), 300 billion tokens (Brown et al. 2020). Nobody has pruned BERT or GPT-3 this way from their first step: those
+# al. 2019), 300 billion tokens (Brown et al. 2020). Nobody has [pruned](glossary.md#pruning) BERT or GPT-3 this way from their first step: those
 # rows are extrapolation. Each level trains the whole network, as implementations with masks do.*
 #
 # IMP multiplies a bill by the number of levels, and for GPT-3 that is the difference between very expensive and out of the
@@ -289,7 +289,7 @@ parts = lthlab.list_parameters(Transformer())
 parts.groupby(["layer", "prunable"])["numbers"].sum().to_frame()
 
 # %% [markdown]
-# `list_parameters` says what can be [pruned](glossary.md#pruning) and what cannot, and why (`parts["why not"]`). The matrices
+# `list_parameters` says what can be pruned and what cannot, and why (`parts["why not"]`). The matrices
 # of attention can. `lthlab` leaves the rest alone: an embedding is a table, not a matrix that multiplies, and biases and
 # norms are few. Most papers do the same. A model can also name layers to leave alone, in an attribute: `keep_dense =
 # ("out",)`.
@@ -348,7 +348,7 @@ bets.reveal("09-own", 100 * gap.mean)
 # ## 6. Take the ticket with you
 #
 # A masked network *is* an ordinary network with zeros in it: here the trained one, ready for use. (The
-# [ticket](glossary.md#ticket) in the strict sense, the same zeros with the *first* values, is `lthlab.rewind(ticket.model,
+# ticket in the strict sense, the same zeros with the *first* values, is `lthlab.rewind(ticket.model,
 # ticket.start, ticket.masks)`.) Save its `state_dict` and any PyTorch program can read it. If the file should be small, or a
 # sparse kernel will read it, take compressed rows ([CSR](glossary.md#csr)).
 

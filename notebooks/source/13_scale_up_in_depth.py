@@ -63,8 +63,8 @@ pictures, signals = load_dataset("fashion-mini"), load_dataset("mnist1d")
 #
 # There is nothing to change: `load_dataset` puts the data on an NVIDIA card if there is one, and networks follow their data. The environment
 # variable `LTHLAB_DEVICE` names another device (`cpu`, `cuda:1`, `mps`), before the data are loaded. Several processes share one
-# card: `n_jobs=2` or 3 is enough. What a card can do beyond that are options, because each
-# changes results by rounding:
+# card: `n_jobs=2` or 3 is enough. Everything else that a card can do is an
+# option, because each changes results by rounding:
 #
 # | option | what it does | who gains |
 # |---|---|---|
@@ -329,7 +329,8 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 # Two things to see. First, IMP multiplies a bill by the number of levels, and for GPT-3 that is the difference between
 # very expensive and out of the question. **The search is one reason why tickets are not in daily use.** Hardware that gains little from scattered zeros
 # (notebook 07) is another; that large networks have no known tickets at their first values (notebook 05) is a third. Second, the first rows
-# are cheap: *how* and *why* tickets work can be studied on small networks. Whether they work the same way in large ones cannot.
+# are cheap: *how* and *why* tickets work can be studied on small networks. Whether
+# they work the same way in large ones is a question that small networks cannot answer.
 #
 # If a training cost in proportion to its density, a search would be a geometric sum, five dense trainings at most. For fully
 # connected layers on a processor it is cheaper than one dense training per level, and dearer than that sum. Measure a search here:
@@ -538,7 +539,7 @@ plots.show(
 )
 
 # %% [markdown]
-# No CIFAR-10 on this machine? Then see at least that the path works. CIFAR-10's binary format is as simple as a format can be: one byte
+# No CIFAR-10 on this machine? Then see at least that the path leads there. CIFAR-10's binary format is as simple as a format can be: one byte
 # for the class, then 3 x 32 x 32 bytes for the pixels. So here are 8,000 pictures of Fashion-MNIST, framed to 32 x 32 and printed in
 # colour, in files that look like CIFAR-10's. `lthlab` holds 5,000 training pictures back for validation, as the paper does, so
 # few are left to train on.
@@ -596,7 +597,7 @@ print((table["split"] == "test").sum(), "trainings of ShuffleNet")
 print("densities", *sorted(table["density"].round(3).unique(), reverse=True))
 
 # %% [markdown]
-# What stands in the way says so: a network with nothing to prune; a recipe that prunes the output layer at half the rate, and a network
+# If something stands in the way, one sentence says what: a network with nothing to prune; a recipe that prunes the output layer at half the rate, and a network
 # whose output layer goes by another name; a control that needs new initial values, and a function that always gives the same; two answers to one question.
 
 
