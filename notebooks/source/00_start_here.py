@@ -19,8 +19,7 @@
 # %% [markdown]
 # ## 1. Clothes
 #
-# `fashion-mini` is a part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): photographs from a shop, scaled down to 28 x 28
-# pixels. It comes with our small package, `lthlab`.
+# `fashion-mini` is a part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): photographs from a shop in 28 x 28 pixels.
 
 # %%
 from dataclasses import replace
@@ -110,8 +109,8 @@ bets.reveal("00-ticket", FATES[fate])
 # Each line is one training. Level 0 is the whole network, also called [dense](glossary.md#dense). Level 7 is the ticket. A
 # ticket that does as well as the whole is a [winning ticket](glossary.md#winning-ticket), and you hold one now.
 #
-# One more question before we go on. A training is a row of small [steps](glossary.md#step): each looks at 60 pictures and
-# changes the weights a little.
+# One more question. A training is a row of small [steps](glossary.md#step): each looks at 60 pictures and changes the
+# weights a little.
 
 # %%
 question = "Accuracy of the ticket before the first step of its training, in percent"
@@ -162,27 +161,21 @@ bets.pick("00-signals", "On signals the control ends below the ticket by", GAPS)
 ARMS = ["dense", "ticket", "reinitialised"]
 CASES = {"clothes": ("fashion-mini", 0.03583), "signals": ("mnist1d", 0.17824)}
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-ends = {}
 for ax, (what, (name, kept)) in zip(axes, CASES.items()):
     rows = reference(name).query("metric == 'accuracy' and arm in @ARMS")
     rows = rows[rows["density"].isin([1, kept])]  # the whole network, and this level
     plots.lines(rows.query("split == 'validation'"), x="step", ax=ax)
     ax.set(title=f"{what}: {kept:.1%} of the weights", ylabel="validation accuracy")
     ax.yaxis.set_major_formatter("{x:.0%}")
-    ends[what] = rows.query("split == 'test'")
-figure.tight_layout()
-plots.show(
-    "Validation accuracy against training steps, two panels. On clothes the "
-    "reinitialised control rises late and ends close to ticket and dense network. "
-    "On signals it stays far below both of them to the end."
-)
-
-# %%
-for what, rows in ends.items():
+    ends = rows.query("split == 'test'")
     for arm in ARMS:
-        mean = lthlab.interval(rows[rows["arm"] == arm]["value"])
+        mean = lthlab.interval(ends[ends["arm"] == arm]["value"])
         print(f"{what}: {arm:14s} {mean.percent()} seeds")
-gap = 100 * lthlab.paired(ends["signals"], "ticket", "reinitialised").mean
+plots.show(
+    "Validation accuracy against steps. On clothes the reinitialised control rises "
+    "late and ends close to the others; on signals it stays far below to the end."
+)
+gap = 100 * lthlab.paired(ends, "ticket", "reinitialised").mean  # on signals, the last
 bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 
 # %% [markdown]
@@ -202,12 +195,11 @@ bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 # - **The values**: the very numbers that these weights started from.
 # - **Their signs**: only whether a number was above or below zero.
 # - **Their scale**: only how far from zero the numbers were.
-# - **The densities of the layers**: how many weights each layer kept, not which. ([Density](glossary.md#density) is the
-#   share that is kept.)
+# - **The densities of the layers**: how many weights each layer kept, not which.
 # - **Longer training**: to find the ticket we trained eight times.
 # - **Luck**: a lucky seed, or too few of them.
 #
-# The board shows them with what is known so far. It comes back at the end of each notebook.
+# The board comes back at the end of each notebook, with what is known by then. So far all are open.
 
 # %%
 plots.show(drawings.board(0))
@@ -248,35 +240,30 @@ else:
 # - IMP finds it: train, prune, rewind, repeat. The catch: this takes many trainings.
 # - The **reinitialised** control keeps the mask and changes the values. On signals it fails; on clothes it is slower.
 #
-# **Next question**: what does it cost to train a whole network, and is it worth all this trouble?
-# [Notebook 01](01_dense_training.ipynb) does the sums.
+# **Next question**: what does it cost to train a whole network? [Notebook 01](01_dense_training.ipynb) does the sums.
 
 # %% [markdown]
 # ## The map
 #
 # Take these in order:
 #
-# | notebook | question |
-# |---|---|
-# | 00 start here | What is a winning ticket? |
-# | [01 dense training](01_dense_training.ipynb) | What does training cost, from your laptop to GPT-3? |
-# | [02 magnitude pruning](02_magnitude_pruning.ipynb) | How do you remove 90 % of a trained network? |
-# | [03 winning tickets](03_winning_tickets.ipynb) | Could the same weights have been removed before training? |
-# | [04 controls](04_random_reinit_controls.ipynb) | The trial: mask, values, signs or scale? |
-# | [05 rewinding](05_rewinding.ipynb) | The retrial, on a harder network |
+# - 00 start here: What is a winning ticket?
+# - [01 dense training](01_dense_training.ipynb): What does training cost, from your laptop to GPT-3?
+# - [02 magnitude pruning](02_magnitude_pruning.ipynb): How do you remove 90 % of a trained network?
+# - [03 winning tickets](03_winning_tickets.ipynb): Could the same weights have been removed before training?
+# - [04 controls](04_random_reinit_controls.ipynb): The trial: mask, values, signs or scale?
+# - [05 rewinding](05_rewinding.ipynb): The retrial, on a harder network
 #
 # Then take what you like:
 #
-# | notebook | question |
-# |---|---|
-# | [06 tickets before training](06_tickets_before_training.ipynb) | Can tickets be found without training first? |
-# | [07 speed](07_making_sparsity_fast.ipynb) | When does a sparse network really save time? |
-# | [08 explorer](08_sparsity_explorer.ipynb) | All the knobs in one place |
-# | [09 scale up](09_scale_up.ipynb) | Graphics cards, clusters, your own models |
-# | [10 language models](10_language_models.ipynb) | Does any of this hold for a language model? |
-# | [11 what came next](11_what_came_next.ipynb) | Deep dive: what was found after 2019 |
-# | 12 | Deep dive beside 06 |
-# | 13 | Deep dive beside 09 |
+# - [06 tickets before training](06_tickets_before_training.ipynb): Can tickets be found without training first?
+# - [07 speed](07_making_sparsity_fast.ipynb): When does a sparse network really save time?
+# - [08 explorer](08_sparsity_explorer.ipynb): All the knobs in one place
+# - [09 scale up](09_scale_up.ipynb): Graphics cards, clusters, your own models
+# - [10 language models](10_language_models.ipynb): Does any of this hold for a language model?
+# - [11 what came next](11_what_came_next.ipynb): Deep dive: what was found after 2019
+# - 12: Deep dive beside 06
+# - 13: Deep dive beside 09
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does a ticket look like?

@@ -59,7 +59,6 @@ print("the model:", [round(value, 2) for value in whole.tolist()])
 guess, truth = int(outputs.argmax()), int(dataset.validation.y[0])
 print(f"guess: {dataset.classes[guess]}; truth: {dataset.classes[truth]}")
 
-
 now = lthlab.evaluate(model, dataset.validation)
 print(f"before training: {now['accuracy']:.1%} right, loss {now['loss']:.2f}")
 print(f"an even guess:   10.0% right, loss {math.log(10):.2f}")
@@ -100,7 +99,8 @@ print(f"after one epoch: {lthlab.evaluate(mine, dataset.validation)['accuracy']:
 # %%
 recipe = lthlab.recipe_for("lenet-300-100", dataset)
 theirs = lthlab.build_model("lenet-300-100", dataset, seed=0)
-lthlab.train(theirs, dataset, replace(recipe, duration="1ep"), seed=0)
+one_epoch = replace(recipe, duration="1ep")  # a copy with that one change
+lthlab.train(theirs, dataset, one_epoch, seed=0)
 
 pairs = zip(mine.parameters(), theirs.parameters(), strict=True)
 largest = max((a - b).detach().abs().max().item() for a, b in pairs)
@@ -153,9 +153,7 @@ for layer, count in zip(LAYERS, counts, strict=True):
     share = count / sum(counts)
     print(f"{layer:15s} {count:8,d} weights ({share:5.1%})", end=" ")
     print(f"{2 * count:8,d} operations an image")
-print(
-    f"{'in all':15s} {sum(counts):8,d} weights         {2 * sum(counts):9,d} operations"
-)
+print(f"in all {2 * sum(counts):,} operations for {sum(counts):,} weights")
 print(f"PyTorch counts {cost.inference_flops(model, dataset).total:,}")
 bets.reveal("01-layer", LAYERS[counts.index(max(counts))])
 
@@ -257,9 +255,8 @@ for quantity, value in training_bill().items():
 estimate = published["GPT-3 training cost"] / 1e6
 print(f"the published estimate, much quoted: {estimate:.1f} million dollars (Li 2020)")
 check = training_bill(flops_per_second=24.6e12)  # measured by Patterson et al. 2021
-print(
-    f"at their speed: {check['MWh']:,.0f} MWh, {check['tonnes CO2e']:,.0f} tonnes CO2e"
-)
+mwh, tonnes = check["MWh"], check["tonnes CO2e"]
+print(f"at their speed: {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e")
 print("their totals:   1,287 MWh, 552 tonnes CO2e (Patterson et al. 2021)")
 
 # %% [markdown]
@@ -268,6 +265,8 @@ print("their totals:   1,287 MWh, 552 tonnes CO2e (Patterson et al. 2021)")
 
 # %% [markdown]
 # ## 6. Are all these weights needed?
+#
+# How large are they? Here are those of the first layer.
 
 # %%
 untrained = lthlab.build_model("lenet-300-100", dataset, seed=0)

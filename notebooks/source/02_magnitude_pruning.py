@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Magnitude pruning
 #
-# A trained network can lose nine in ten of its weights and hardly notice, if one picks the right nine and lets the
-# others train a little more. You prune a matrix of 5 x 5 by eye, then a whole network, and learn how to tell a
+# A trained network can lose nine in ten of its weights and hardly notice, if one picks the right nine and lets
+# the rest train a little more. You prune a matrix of 5 x 5 by eye, then a whole network, and learn how to tell a
 # finding from luck.
 #
 # **After this notebook you can**
@@ -85,8 +85,8 @@ print(f"density {share:.0%}, sparsity {1 - share:.0%}")
 
 # %% [markdown]
 # [Density](glossary.md#density) is the fraction that is kept, [sparsity](glossary.md#sparsity) the fraction that is gone.
-# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, the first ones do.
-# Exactly ten are pruned, never eleven.
+# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first
+# go. Exactly ten are pruned, never eleven.
 
 # %% [markdown]
 # ## 2. A whole network
@@ -110,16 +110,16 @@ for fraction in (0.5, 0.9):
 bets.reveal("02-tenth", 100 * right)
 
 # %% [markdown]
-# To lose half of the weights costs next to nothing. To lose nine in ten at once, with no chance to recover, costs a lot.
-# Hold that thought.
+# Losing half of the weights costs next to nothing. Losing nine in ten, with no chance to recover, costs a lot.
 
 # %% [markdown]
 # ## 3. How sure can one be?
 #
 # That was one network. Another [seed](glossary.md#seed) gives other first values, another order of the images, and another
 # accuracy. So from here on we repeat everything with several seeds; each repetition is a
-# [replicate](glossary.md#replicate). What can a handful tell? Draw five of ten, then draw again, and watch the
-# [interval](glossary.md#confidence-interval) and the verdict.
+# [replicate](glossary.md#replicate). What can a handful tell? The knobs hold ten finished runs of each comparison. Draw
+# five of them, then draw again, and watch the [interval](glossary.md#confidence-interval) and the verdict. (*Permuted
+# sizes* is a control of notebook 04.)
 
 # %%
 widgets.evidence()
@@ -138,13 +138,11 @@ widgets.evidence()
 # %% [markdown]
 # ## 4. Which weights?
 #
-# Three ways to choose, each with five seeds. The [scope](glossary.md#scope) says which weights compete with each other:
+# Three ways to choose, each with five seeds. The [scope](glossary.md#scope) says which weights compete with each other.
 #
-# | | score | scope |
-# |---|---|---|
-# | random | chance; what every idea must beat | each layer loses the same fraction |
-# | magnitude, layer | the absolute value | each layer loses the same fraction |
-# | magnitude, global | the absolute value | all layers compete for the same places |
+# - **random**: the score is chance, which every idea must beat; each layer loses the same fraction;
+# - **magnitude, layer**: the score is the absolute value; each layer loses the same fraction;
+# - **magnitude, global**: the same score; all layers compete.
 
 # %%
 WAYS = {
@@ -152,6 +150,7 @@ WAYS = {
     "magnitude, layer": (magnitude, "layer"),
     "magnitude, global": (magnitude, "global"),
 }
+PAIRS = [("magnitude, layer", "random"), ("magnitude, global", "magnitude, layer")]
 DENSITIES = [1, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01]
 
 
@@ -177,19 +176,19 @@ def one_seed(seed):  # train a network, then prune it in every way
     return dense, by_scores(dense, seed, WAYS)
 
 
-networks, rows = zip(*Parallel(n_jobs=-1)(delayed(one_seed)(seed) for seed in range(5)))
+jobs = (delayed(one_seed)(seed) for seed in range(5))
+networks, rows = zip(*Parallel(n_jobs=-1)(jobs))  # on all cores at once
 COLUMNS = ["arm", "density", "seed", "value"]
 cut = pd.DataFrame(sum(rows, []), columns=COLUMNS)
-plots.accuracy_by_density(cut, markersize=9).set_title(
-    "pruned at once, not trained again"
-)
+ax = plots.accuracy_by_density(cut, markersize=9)
+ax.set_title("pruned at once, not trained again")
 means = cut[cut["density"] == 0.1].groupby("arm")["value"].mean()
 told = ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items())
 plots.show(f"Validation accuracy falls with the weights kept. With 10 % kept: {told}.")
-for arm, against in (list(WAYS)[1::-1], list(WAYS)[:0:-1]):
+for arm, against in PAIRS:
     for kept in (0.2, 0.05):
         gap = lthlab.paired(cut[cut["density"] == kept], arm, against)
-        print(f"{kept:3.0%} kept: {arm} minus {against}: {gap.points()}")
+        print(f"{kept:3.0%} kept: {arm!r} minus {against!r}: {gap.points()}")
 
 # %% [markdown]
 # *Mean and 95 % interval over five seeds (n = 5), drawn as pale bands. In every seed all three ways prune the same trained
@@ -210,9 +209,11 @@ for arm, against in (list(WAYS)[1::-1], list(WAYS)[:0:-1]):
 # - **at once, 3 epochs**: one cut, trained as long as a single step;
 # - **at once, as long**: one cut, trained as long as *step by step* in all;
 # - **dense, as long**: no cut, but the same extra training, so that we do not praise pruning for what training does.
+#
+# The next two cells are the experiment. The lines to read are those that begin with `masks =` and `once =`.
 
 # %%
-STAIRS = [0.5, 0.2, 0.1, 0.03, 0.01]  # what is kept after each cut
+STAIRS = [0.3, 0.1, 0.03, 0.01]  # what is kept after each cut
 short = replace(recipe, duration="3ep")
 
 
@@ -281,8 +282,8 @@ print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
 #
 # ### Nine in ten
 #
-# Now the first sentence of this notebook, against two networks: the dense one that we started from, and the same after
-# nine epochs more, which the pruned one had, too.
+# Now the first sentence of this notebook, against two networks: the dense one that we started from, and the same with as
+# many epochs more as the pruned one had.
 
 # %% tags=["article-06"]
 tenth = trained[trained["density"] == 0.1]
@@ -326,8 +327,8 @@ bets.reveal("02-speed", medians[0] / medians[1])
 use = lthlab.cost.inference_flops(model, dataset, tenth_masks)
 print(f"one image: {use.total:,} FLOPs, {use.nonzero:,} if zeros were skipped")
 first = lthlab.cost.training_flops(model, dataset, recipe).total / 1e9
-nine = replace(recipe, duration="9ep")  # three cuts, three epochs each
-again = lthlab.cost.training_flops(model, dataset, nine, tenth_masks).total / 1e9
+six = replace(recipe, duration="6ep")  # two cuts, three epochs after each
+again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total / 1e9
 print(f"training: {first:.0f} GFLOPs dense, and {again:.0f} more to prune to 10 %")
 
 # %% [markdown]

@@ -62,21 +62,26 @@ for name, mask in kept.items():
 # %% [markdown]
 # The survivors were large from the start. So a ticket carries four things: a **mask**, the **signs** of its values,
 # their **scale** (how far they are from zero in general), and the very **value** in each place. Here are eight survivors
-# of the second layer. Write the control that keeps every sign and lets only the sizes change places:
+# of the second layer. Write the control that keeps every sign and lets only the sizes change places.
+#
+# <details><summary>The line</summary>
+#
+# `return values.sign() * values[order].abs()`
+# </details>
 
 
 # %%
 def permuted_sizes(values, order):
     """Weight i keeps its own sign and gets the size of weight order[i]."""
-    return None  # your line; values.sign(), values.abs() and values[order] may help
+    return ...  # your line; values.sign(), values.abs() and values[order] may help
 
 
 eight = initial["fc2.weight"][kept["fc2.weight"]][:8]
 order = torch.tensor([3, 0, 5, 1, 7, 2, 4, 6])
 ours = eight.sign() * eight[order].abs()
 answer = permuted_sizes(eight, order)
-if answer is None:
-    print("No line yet; ours: return values.sign() * values[order].abs()")
+if answer is ...:
+    print("Not written yet: your line goes where the three dots are.")
 elif torch.equal(answer, ours):
     print("Right: signs stay, sizes move.")
 elif torch.equal(answer, eight[order]):
@@ -400,8 +405,8 @@ plots.show(said)
 # %% [markdown] tags=["deep"]
 # *Paired differences of test accuracy, n = 10.* On the left the ticket itself has lost several points. Signs are still
 # the largest step and the mask the next, and sizes count for more than they did. On the right the mask has gained, and
-# *how much each layer keeps* is worth tens of points: with one weight in a hundred spread evenly, the small output
-# layer has almost nothing left.
+# *how much each layer keeps* is worth tens of points. (Spread evenly, one weight in a hundred leaves the small output
+# layer with a handful. Whether that is the reason was not tested.)
 #
 # ## 7. Speed
 #

@@ -89,6 +89,11 @@ plots.show(said + drawings.residual_block(ax["block"]))
 # Take one network at its initial values and make two copies. Train both by the same [recipe](glossary.md#recipe), with
 # the training examples in different orders. (And do it again with copies from step 96, for later.) Both copies end as
 # good networks. What if you average them, weight by weight?
+#
+# <details><summary>The line that averages, which you will write below</summary>
+#
+# `return {name: (value + other[name]) / 2 for name, value in one.items()}`
+# </details>
 
 # %%
 LATE = 96
@@ -120,7 +125,7 @@ bets.number(
 # %%
 def average(one, other):
     """Half-way between two networks; both are dicts from name to tensor."""
-    return None  # yours: return {name: ... for name, value in one.items()}
+    return ...  # your line: {name: mean of two tensors for name, value in one.items()}
 
 
 def right(weights, again=False):
@@ -134,8 +139,8 @@ def right(weights, again=False):
 first, second = (path[-1] for path in early)  # the ends
 ours = {name: (value + second[name]) / 2 for name, value in first.items()}
 mine, measured = average(first, second), right(ours, again=True)
-if mine is None:
-    print("No line yet; ours: {name: (value + other[name]) / 2 for ...}")
+if mine is ...:
+    print("Not written yet: your line goes where the three dots are.")
 elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
     print("Right.")
 else:
@@ -201,7 +206,7 @@ def barriers(seed, steps=(0, 24, 96)):
 
 
 live = Parallel(n_jobs=-1)(delayed(barriers)(seed) for seed in range(10, 13))
-print(pd.DataFrame(live).rename_axis("your seeds").round(1))
+print(pd.DataFrame(live, range(10, 13)).rename_axis("your seeds").round(1))
 table = pd.read_csv(files("lthlab").joinpath("assets/reference/stability.csv"))
 lines = table.set_index(["network", "rewind_step", "seed"])
 barrier = 100 * lines.groupby(level=[0, 1, 2]).apply(lthlab.error_barrier)
@@ -322,8 +327,12 @@ there = tickets.query("level == 9").set_index(["rewind_step", "seed"])["value"]
 figure, ax = plt.subplots(figsize=(7.5, 4.6))
 for k, marker in zip(STEPS, "osD^v*", strict=True):
     across, up = lthlab.interval(barrier["ticket"][k]), lthlab.interval(100 * there[k])
-    errors = {"xerr": across.mean - across.low, "yerr": up.mean - up.low}
-    ax.errorbar(across.mean, up.mean, **errors, fmt=marker, label=f"k = {k}")
+    low = max(across.low, 0.05)  # the axis has no zero
+    sides = {"xerr": [[across.mean - low], [across.high - across.mean]]}
+    sides |= {"yerr": up.mean - up.low, "fmt": marker, "label": f"k = {k}"}
+    ax.errorbar(across.mean, up.mean, **sides)
+ax.set(xscale="log", xlim=(0.05, 50))
+ax.xaxis.set_major_formatter("{x:g}")
 full = 100 * whole["value"].mean()
 ax.axhline(full, color=plots.arm_color("dense"), linestyle="--", label="dense")
 ax.set(xlabel="error barrier between two copies of the ticket (points)")
@@ -382,7 +391,8 @@ for k, marker in zip((0, 24, 96), "osD", strict=True):
     ]
     means = [100 * gap.mean for gap in gaps]
     halves = [100 * (gap.high - gap.mean) for gap in gaps]
-    ax.errorbar(levels, means, halves, fmt=f"{marker}-", capsize=3, label=f"k = {k}")
+    style = {0: ":", 24: "--", 96: "-"}[k] + marker
+    ax.errorbar(levels, means, halves, fmt=style, capsize=3, label=f"k = {k}")
     print(f"k = {k:2d}, {levels[6]:.1%} of the weights: {gaps[5].points()}")
 ax.axhline(0, color=plots.arm_color("dense"), linestyle="--", label="dense")
 plots.density_axis(ax, levels)
@@ -424,7 +434,7 @@ for ax, level in zip(axes, (6, 9, 12), strict=True):
         there = rows[rows["level"] == level]
         draw_gap(ax, row, lthlab.paired(there, 96, 0, by="rewind_step"))
     ax.set_xscale("symlog", linthresh=5)
-    ax.set_xticks([-20, -5, 0, 5, 20], ["-20", "-5", "0", "+5", "+20"])
+    ax.set_xticks([-50, -5, 0, 5, 50], ["-50", "-5", "0", "+5", "+50"])
     ax.set(xlabel="points", title=f"{there['density'].iloc[0]:.0%} of the weights")
 axes[0].set_yticks(
     range(len(trials)), [f"{net}, rate {lr:g}" for net, lr in trials.groups]
@@ -553,7 +563,10 @@ gap = lthlab.paired(late_rows, "ticket", "learning-rate rewinding, memory kept")
 print("weight minus learning-rate rewinding (memory kept), points:", gap.points())
 
 # %% [markdown] tags=["deep"]
-# So we draw no conclusion about fine-tuning there. A ticket says something about its *early* values; learning-rate
+# So we draw no conclusion about fine-tuning there. Learning-rate rewinding, in its earlier form, is ahead of weight
+# rewinding on the residual network, as Renda et al. found on theirs.
+#
+# A ticket says something about its *early* values; learning-rate
 # rewinding never goes back to them. That a network can be pruned is one thing. That its early values were enough is
 # another.
 #
@@ -563,28 +576,25 @@ print("weight minus learning-rate rewinding (memory kept), points:", gap.points(
 # from the reference results; [the notebooks' page](README.md) has every row with effect, interval and the paper's number.
 
 # %% tags=["deep"]
+import textwrap
+
 claims = pd.read_csv(files("lthlab").joinpath("assets/reference/claims.csv"))
 claims = claims.query("on_page and notebook <= 5")
 verdicts = claims["verdict"].str.split(",").str[0]  # without "though lower by ..."
 counts = claims.groupby(["claim", verdicts], sort=False).size().unstack(fill_value=0)
 counts = counts.reindex(columns=["seen", "not seen", "opposite"], fill_value=0)
 colors = ["#029e73", "#d8d8d8", "#d55e00"]
-ax = counts[::-1].plot.barh(stacked=True, color=colors, figsize=(7, 9), width=0.8)
+ax = counts[::-1].plot.barh(stacked=True, color=colors, figsize=(7, 11), width=0.8)
 for bars, hatch in zip(ax.containers, ("", "..", "xx"), strict=True):
     for bar in bars:
         bar.set_hatch(hatch)
-labels = [
-    claim if len(claim) < 62 else f"{claim[:60]}..." for claim in counts.index[::-1]
-]
+labels = [textwrap.fill(claim, 60) for claim in counts.index[::-1]]
 ax.set_yticks(range(len(labels)), labels, fontsize=9)
 ax.set(xlabel="settings in which it was tested", ylabel="")
 ax.legend(loc="lower right")
-said = "; ".join(
-    f"{claim}: {', '.join(map(str, row))}" for claim, row in counts.T.items()
-)
-plots.show(
-    f"For each claim, settings in which it was seen, not seen, opposite: {said}."
-)
+rows = [f"{claim}: {', '.join(map(str, row))}" for claim, row in counts.T.items()]
+said = "For each claim, the settings in which it was seen, not seen, opposite. "
+plots.show(said + "; ".join(rows))
 
 # %% [markdown] tags=["deep"]
 # *Seen, not seen and opposite are decided by 95 % intervals. "Opposite" means that the whole interval lies on the other

@@ -20,7 +20,6 @@ function isDark(host) {
 /** Show a panel's data in `host`; `send` tells a kernel what to do. Returns what takes new data. */
 export function start(host, data, send) {
   host.dataset.live = "";
-  host.dataset.lmSuppressShortcuts = "true"; // keys are the controls', not JupyterLab's
   const say = (words) => `<p class="said" role="status" aria-live="polite">${words}</p>`;
   host.innerHTML = `<style>${STYLE}</style><div role="group" aria-label="${escaped(data.title)}">
 <div class="title">${escaped(data.title)}</div><div class="controls">${data.controls.map(control).join("")}</div>
@@ -64,6 +63,8 @@ ${say("")}<div class="shown"></div>${data.note ? `<p class="note">${escaped(data
 
   inputs.forEach((input) => input.addEventListener("input", draw));
   if (data.play) addPlay(host, inputs.find(({ name }) => name === data.play));
+  for (const part of host.querySelectorAll("input, select, button"))
+    part.dataset.lmSuppressShortcuts = "true"; // its keys are not JupyterLab's
   const fit = () => {
     const wide = Math.floor(find(".shown").getBoundingClientRect().width);
     if (wide > 0 && wide !== width) {
