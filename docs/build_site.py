@@ -56,6 +56,8 @@ def gather(source: Path, repo: str) -> None:
     build_playground.write(source / "extra" / "playground")
     sheets = source / "sheets"
     make.make_student(sheets)
+    for path in sheets.glob("*.md"):  # the same sheets for paper
+        path.unlink()
     for path in [*notebooks, *sheets.glob("*.ipynb")]:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
