@@ -61,6 +61,8 @@ def gather(source: Path, repo: str) -> None:
     (source / "_static" / "knobs.js").write_text(script, encoding="utf-8")
     sheets = source / "sheets"
     make.make_student(sheets)
+    for path in sheets.glob("*.md"):  # the same sheets for paper
+        path.unlink()
     for path in [*notebooks, *sheets.glob("*.ipynb")]:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
