@@ -541,7 +541,7 @@ for what, flops in bill.items():
 #    same density after three trainings instead of fifteen. Is the ticket as good? Use more than one seed.
 # 2. Use `rewind_to="1ep"` in `find_ticket`. What does the ticket start from now? (Notebook 05 is about this.)
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* J. Frankle and M. Carbin, *The Lottery Ticket
 # Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR 2019. Z. Liu et al., *Rethinking the Value of Network
 # Pruning*, ICLR 2019. J. Frankle et al., *Linear Mode Connectivity and the Lottery Ticket Hypothesis*, ICML 2020.

@@ -616,7 +616,7 @@ plots.show(said + "; ".join(rows))
 #    seed's, a ticket would be "any early values", not "these".
 # </details>
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle, G. Dziugaite, D. Roy and M. Carbin, *Linear Mode Connectivity and the Lottery Ticket
 # Hypothesis*, ICML 2020, and *Stabilizing the Lottery Ticket Hypothesis*, arXiv:1903.01611, 2019. A. Renda, J. Frankle
 # and M. Carbin, *Comparing Rewinding and Fine-tuning in Neural Network Pruning*, ICLR 2020. D. Le and B.-S. Hua,
