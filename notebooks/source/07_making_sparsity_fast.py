@@ -169,7 +169,7 @@ def make_formats(keep):
     return formats
 
 
-question = "On the machine that ran this page, torch's CSR beats the dense product from"
+question = "On the machine of this page, torch's CSR beats dense from this density down"
 bets.pick("07-pays", question, ["50 %", "30 %", "20 %", "10 %", "5 %", "3 %", "1 %"])
 
 
