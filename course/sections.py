@@ -1,4 +1,4 @@
-"""Sections of the built notebooks: found by a word of their heading, so that plans survive rewriting."""
+"""Sections of the built notebooks: found by a word of their heading, so that plans survive."""
 
 import ast
 import builtins
@@ -65,7 +65,7 @@ def sections(notebook: nbformat.NotebookNode) -> list[Section]:
 
 
 def find(notebook: nbformat.NotebookNode, words: str) -> Section:
-    """The section whose heading matches `words` (a regular expression, upper and lower case alike)."""
+    """The section whose heading matches `words`, a regular expression in any case."""
     every = sections(notebook)
     for section in every:
         if re.search(words, section.heading, re.IGNORECASE):

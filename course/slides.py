@@ -1,4 +1,4 @@
-"""A deck for each notebook, by nbconvert and reveal.js: a slide for each heading, each picture and each short cell."""
+"""A deck for each notebook, by nbconvert and reveal.js: one slide a heading, picture or short cell."""
 
 import shutil
 from importlib.resources import files
@@ -15,15 +15,19 @@ TEMPLATE = """{% extends 'reveal/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_css %}<style>
-.reveal .slides section {text-align: left} .reveal h1, .reveal h2 {font-size: 1.5em; text-align: left}
+.reveal .slides section {text-align: left}
+.reveal h1, .reveal h2 {font-size: 1.5em; text-align: left}
 .reveal .slides img {max-height: 500px; width: auto; display: block; margin: 0 auto}
 .jp-Cell-inputArea .jp-InputPrompt, .jp-OutputPrompt {display: none}
 .reveal pre {width: 100%; box-shadow: none; font-size: 19px; line-height: 1.35}
 .reveal .jp-RenderedHTMLCommon {font-size: 28px}
 </style>{% endblock %}
 {% block footer_js %}
-<script src="reveal/dist/reveal.js"></script><script src="reveal/plugin/notes/notes.js"></script>
-<script>Reveal.initialize({plugins: [RevealNotes], width: 1200, height: 700, slideNumber: true, hash: true})</script>
+<script src="reveal/dist/reveal.js"></script>
+<script src="reveal/plugin/notes/notes.js"></script>
+<script>
+Reveal.initialize({plugins: [RevealNotes], width: 1200, height: 700, slideNumber: true, hash: true})
+</script>
 {% endblock %}"""
 
 
@@ -46,13 +50,17 @@ def deck(number: str) -> nbformat.NotebookNode:
         for _, cell in section.code:
             if cell.source.count("\n") < LINES:
                 shown = slide(cell.source, "subslide", code=True)
-                printed = "".join(o.get("text", "") for o in cell.outputs if o.output_type == "stream")
+                printed = "".join(
+                    o.get("text", "") for o in cell.outputs if o.output_type == "stream"
+                )
                 cells += [shown, slide(f"It printed:\n\n    {printed[:600]}", "notes")]
             for png, alt in pictures(cell):
                 picture = f"![{alt or section.heading}](data:image/png;base64,{png})"
                 cells.append(slide(picture, "subslide"))
                 cells.append(slide(alt or f"The picture of “{section.heading}”.", "notes"))
-    cells.append(slide("## Before you go\n\nWhat surprised you? What would you still doubt?", "slide"))
+    cells.append(
+        slide("## Before you go\n\nWhat surprised you? What would you still doubt?", "slide")
+    )
     return nbformat.v4.new_notebook(cells=cells, metadata=notebook.metadata)
 
 
@@ -66,6 +74,7 @@ def write(numbers: list[str], folder: Path) -> None:
         template_file="deck.html.j2",
         reveal_url_prefix="reveal",
         exclude_input_prompt=True,
+        reveal_theme="white",
     )
     for number in numbers:
         html, _ = exporter.from_notebook_node(deck(number))

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "notebooks" / "exercises")
 
 import make
 
+from lthlab.widgets.panel import SCRIPT
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 
@@ -54,6 +56,7 @@ def gather(source: Path, repo: str) -> None:
 
     shutil.copytree(ROOT / "docs" / "site", source, dirs_exist_ok=True)
     build_playground.write(source / "extra" / "playground")
+    (source / "_static" / "knobs.js").write_text(SCRIPT, encoding="utf-8")
     sheets = source / "sheets"
     make.make_student(sheets)
     for path in [*notebooks, *sheets.glob("*.ipynb")]:

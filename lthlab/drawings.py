@@ -1,10 +1,10 @@
 """Drawings that explain, and the board of the case: each returns its text alternative.
 
 A cell ends in `plots.show(drawings.imp_cycle())`. With `ax`, a drawing goes into axes that exist.
+`board` is in a module of its own.
 """
 
 import copy
-import functools
 from importlib.resources import files
 from itertools import product
 
@@ -20,11 +20,11 @@ from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.optim.swa_utils import update_bn
 
 from lthlab._common import own_noise, unknown_name
+from lthlab.board import board as board
 from lthlab.data import Dataset
 from lthlab.masks import Masks, count_kept, full_masks, prunable_weights
 from lthlab.plots import arm_color, look
 from lthlab.pruning import magnitude, prune
-from lthlab.statistics import Interval, paired
 from lthlab.training import evaluate
 
 _INK, _CENTRE = "#404040", {"ha": "center", "va": "center", "size": 11}
@@ -42,26 +42,24 @@ def _cells(ax: Axes | None, rows: dict, width: float, form: str = "g") -> Axes:
         pd.DataFrame({name: pd.Series(pair[i].tolist()) for name, pair in rows.items()}).T
         for i in (0, 1)
     )
-    ax = _axes(ax, width * words.shape[1], 0.55 * len(rows))
+    ax = _axes(ax, width * words.shape[1], 0.5 * len(rows))
     colors = {"cmap": ["#eeeeee", "#b5d3e7", "#f4d8a8"], "vmin": 0, "vmax": 2, "cbar": False}
     sns.heatmap(shades.astype(float), annot=words, fmt=form, ax=ax, linewidths=2, **colors)
     ax.set_xticks([])
-    ax.tick_params(rotation=0)
+    ax.tick_params(rotation=0, length=0)
     ax.grid(False)
     return ax
 
 
 def network(
-    masks: Masks,
-    ax: Axes | None = None,
-    weights: dict[str, Tensor] | None = None,
-    most: int = 12,
+    masks: Masks, ax: Axes | None = None, weights: dict | None = None, most: int = 12
 ) -> str:
-    """A fully connected network: kept weights are lines in colour, pruned ones faint.
+    """A fully connected network: kept weights are dark lines, pruned ones faint.
 
     With `weights` (by the masks' names) the lines are as wide as the weights are large, positive
-    ones solid, negative ones dashed. Of a layer with more than `most` neurons that many at most are
-    drawn, evenly spaced. Raises ValueError for masks that are not (outputs, inputs).
+    ones solid and blue, negative ones dashed and orange. Of a layer with more than `most` neurons
+    that many at most are drawn, evenly spaced. Raises ValueError for masks that are not (outputs,
+    inputs).
     """
     shapes = [tuple(mask.shape) for mask in masks.values()]
     if any(len(shape) != 2 for shape in shapes):
@@ -79,8 +77,9 @@ def network(
         largest = float(values.abs().max()) or 1
         for into, out in product(*drawn[x : x + 2]):
             kept, value = int(mask[out, into]), float(values[out, into]) / largest
-            sign, style = ("ticket", "-") if value >= 0 else ("reinitialised", "--")
-            line = {"color": arm_color(sign) if kept else "#d0d0d0", "linestyle": style}
+            sign = ("reinitialised" if value < 0 else "ticket") if weights else "dense"
+            line = {"color": arm_color(sign) if kept else "#d0d0d0"}
+            line["linestyle"] = "--" if value < 0 else "-"
             ends = (into + 0.5) / sizes[x], (out + 0.5) / sizes[x + 1]
             ax.plot([x, x + 1], ends, linewidth=0.7 + 1.5 * abs(value), zorder=1 + kept, **line)
     for x, neurons in enumerate(drawn):
@@ -90,8 +89,8 @@ def network(
     ax.text(len(masks) / 2, 1.05, sample, **_CENTRE)
     return (
         f"A network of {'-'.join(map(str, sizes))} neurons: {count_kept(masks):,} of "
-        f"{sum(mask.numel() for mask in masks.values()):,} weights are kept and drawn as lines in "
-        f"colour, {'positive solid, negative dashed, ' if weights else ''}the pruned ones are "
+        f"{sum(mask.numel() for mask in masks.values()):,} weights are kept and drawn as strong "
+        f"lines, {'positive solid, negative dashed, ' if weights else ''}the pruned ones are "
         f"faint. {sample}"
     ).strip()
 
@@ -129,33 +128,34 @@ def arms(names: list[str], ax: Axes | None = None) -> str:
     layer, "new", of "one size" or, where others survive, theirs. Raises ValueError for an arm that
     is not in assets/arms.csv.
     """
-    keeps = pd.read_csv(_ASSETS / "arms.csv", index_col="arm")
+    known, rows = pd.read_csv(_ASSETS / "arms.csv", index_col="arm"), {}
     for name in names:
-        if name not in keeps.index:
-            raise unknown_name("arm", name, keeps.index)
-    keeps = keeps.loc[names]
-    words = keeps.map(lambda cell: cell.replace(" ", "\n", 1))
-    rows = zip(names, zip(words.iloc, (keeps == "● own").iloc, strict=True), strict=True)
-    ax = _cells(ax, dict(rows), 1.1, "")
+        if name not in known.index:
+            raise unknown_name("arm", name, known.index)
+        rows[name] = known.loc[name], known.loc[name] == "● own"
+    ax = _cells(ax, rows, 1.4, "")
     ax.xaxis.tick_top()
-    ax.set_xticks(np.arange(4) + 0.5, keeps.columns)
+    ax.set_xticks(np.arange(4) + 0.5, known.columns)
     for y, name in enumerate(names):
         color, dashes = look(name)
         line = {"color": color, "dashes": dashes or (1, 0), "linewidth": 3, "clip_on": False}
-        ax.plot([-1.9, -0.1], [y + 0.85, y + 0.85], **line)
-    said = [f"{name} {', '.join(keeps.columns + keeps.loc[name].str[1:])}" for name in names]
+        ax.plot([-1.3, -0.1], [y + 0.88, y + 0.88], **line)
+    said = [
+        f"{name} {', '.join(known.columns + keeps.str[1:])}" for name, (keeps, _) in rows.items()
+    ]
     return f"What each arm keeps of the ticket. {'; '.join(said)}."
 
 
 def residual_block(ax: Axes | None = None) -> str:
     """A residual block of `lthlab.models`: what it computes is added to its input."""
     steps = "input", "convolution", "BatchNorm, ReLU", "convolution", "BatchNorm", "+", "ReLU"
-    ax = _axes(ax, 2.6, 4.4)
+    ax = _axes(ax, 3.2, 4.4)
     ax.set_axis_off()
     ax.plot([0, 0, 0, 0, 0, 0], np.arange(6) + 0.5, "v-", color=_INK)
     ax.plot([0, 1, 1, 0.15], [0, 0, 5, 5], "<-", markevery=[3], color=arm_color("ticket"))
     for y, step in enumerate(steps):
         ax.text(0, y, step, bbox={"facecolor": "white"}, **_CENTRE)
+    ax.set(xlim=(-0.5, 1.3))
     ax.text(1, 2.5, "shortcut:\nthe input\nas it is", bbox={"facecolor": "white"}, **_CENTRE)
     ax.invert_yaxis()
     return (
@@ -176,22 +176,22 @@ def csr(matrix: Tensor, ax: Axes | None = None) -> str:
     rows |= {"columns": (columns, shades[kept]), "row starts": (starts, 0 * starts)}
     _cells(ax, rows, 0.45)
     return (
-        f"A matrix of {len(matrix)} rows with {len(values)} numbers other than 0, and its CSR "
-        f"arrays: values {values.numpy()}, their columns {columns.numpy()}, where each row starts "
-        f"{starts.numpy()}."
+        f"A matrix of {len(matrix)} rows and its CSR arrays: values {values.numpy()}, their "
+        f"columns {columns.numpy()}, where each row starts {starts.numpy()}."
     )
 
 
 def two_of_four(ax: Axes | None = None) -> str:
     """The pattern 2:4: of four neighbours the larger two stay; stored are these and their index."""
-    weights = torch.tensor([0.9, -0.1, 0.4, -0.7, 0.2, 0.8, -0.3, 0.1])
-    mask = prune({"": weights[None].abs()}, {"": weights[None] != 0}, 0.5, "2:4")[""][0]
-    index, group = mask.nonzero()[:, 0] % 4, 1 + torch.arange(8) // 4
-    rows = {"weights": (weights, group * mask), "stored": (weights[mask], group[mask])}
-    _cells(ax, rows | {"index": (index, group[mask])}, 0.55)
+    weights = torch.tensor([[0.9, -0.1, 0.4, -0.7], [0.2, 0.8, -0.3, 0.1]])
+    mask = prune({"": weights.abs()}, {"": weights != 0}, 0.5, "2:4")[""]
+    group, index = mask * torch.tensor([[1], [2]]), mask.nonzero()[:, 1]
+    rows = {"weights": (weights.flatten(), group.flatten())}
+    rows |= {"stored": (weights[mask], group[mask]), "index": (index, group[mask])}
+    _cells(ax, rows, 0.55)
     return (
-        f"Two groups of four weights, {weights.numpy()}: of each the larger two stay. Stored are "
-        f"{weights[mask].numpy()}, and where in its group each stood: {index.numpy()}."
+        f"Two groups of four weights, {weights.flatten().numpy()}: of each the larger two stay. "
+        f"Stored are {weights[mask].numpy()}, and where in its group each stood: {index.numpy()}."
     )
 
 
@@ -207,11 +207,7 @@ def step_time(parts: dict[str, float], ax: Axes | None = None) -> str:
 
 
 def valley(
-    model: nn.Module,
-    paths: list[list[dict]],
-    dataset: Dataset,
-    ax: Axes | None = None,
-    cells: int = 11,
+    model: nn.Module, paths: list[list[dict]], dataset: Dataset, ax: Axes | None = None, cells=11
 ) -> str:
     """The loss on the plane through the common start of two trainings and their two ends.
 
@@ -226,7 +222,7 @@ def valley(
         for path in paths
     )
     start = first[0]
-    plane, _ = torch.linalg.qr(torch.stack([first[-1] - start, second[-1] - start], 1))
+    plane = torch.linalg.qr(torch.stack([first[-1] - start, second[-1] - start], 1)).Q
 
     def loss(place: Tensor) -> float:
         with torch.no_grad():
@@ -236,7 +232,7 @@ def valley(
 
     first, second = (first - start) @ plane, (second - start) @ plane
     low, high = torch.cat([first, second]).aminmax(dim=0)
-    reach = 0.65 * (high - low).max() * torch.linspace(-1, 1, cells)
+    reach = torch.linspace(-0.65, 0.65, cells) * (high - low).max()
     xs, ys = (low + high)[:, None] / 2 + reach
     losses = [[loss(torch.stack([x, y])) for x in xs] for y in ys]
     levels = np.geomspace(np.min(losses), np.max(losses), 9)
@@ -252,74 +248,4 @@ def valley(
         f"the first solid, the second dashed. The loss is {loss(first[0]):.3f} at the start, "
         f"{loss(first[-1]):.3f} and {loss(second[-1]):.3f} at the two ends, and "
         f"{loss((first[-1] + second[-1]) / 2):.3f} half-way between them."
-    )
-
-
-@functools.cache
-def effect(name: str, level: int, arm: str, against: str) -> tuple[float, Interval]:
-    """The density of a level, and there the test accuracy of `arm` minus that of `against`.
-
-    `name` is a reference table; "ticket from step 96" is the ticket rewound to that step.
-    """
-    table = pd.read_csv(_ASSETS / f"reference/{name}.csv")
-    late = table["rewind_step"] > 0
-    table.loc[late, "arm"] += " from step " + table["rewind_step"].astype(str)
-    table = table.query("split == 'test' and metric == 'accuracy' and level in (0, @level)")
-    return table["density"].min(), paired(table, arm, against)
-
-
-def verdict(suspect: str, found: Interval, margin: float = 0.01) -> str:
-    """What an interval says of a suspect: "charged", "struck off" or "undecided".
-
-    Charged: with it an arm is better by more than `margin`, struck off: by less than that, with the
-    whole 95 % interval. Luck is struck off where the interval of the whole difference is above 0.
-    """
-    if suspect == "luck":
-        return "struck off" if found.low > 0 else "undecided"
-    if found.low > margin:
-        return "charged"
-    return "struck off" if found.high < margin else "undecided"
-
-
-def board(notebook: int, ax: Axes | None = None) -> str:
-    """The detective board: what the experiments up to a notebook (0 to 11) say of each suspect.
-
-    Points of test accuracy, mean and 95 % interval over paired seeds, from the reference tables;
-    each suspect by the last experiment that tested it (assets/board.csv), judged by `verdict`.
-    """
-    known = pd.read_csv(_ASSETS / "board.csv").query("notebook <= @notebook")
-    suspects, labels, said, settings = known.groupby("suspect", sort=False), [], [], {}
-    ax, marks = _axes(ax, 2.4, 0.8 + 0.7 * len(suspects)), {"charged": "!", "struck off": "✕"}
-    for y, (suspect, tests) in enumerate(suspects):
-        tests = tests[tests["notebook"] == tests["notebook"].max()].dropna()
-        said += [f"{suspect}: open"] * tests.empty
-        name, label = suspect.replace(" ", "\\ ").join(("$\\bf{", "}$")), "open"
-        for line, row in enumerate(tests.itertuples()):
-            density, gap = effect(row.table, row.level, row.arm, row.against)
-            result, at = verdict(suspect, gap), y - 0.2 + 0.4 * line
-            where = f"{row.setting}, {100 * density:.1f} % of the weights kept, n = {gap.n}"
-            label = f"{row.arm}\n\N{MINUS SIGN} {row.against}"
-            ax.plot([100 * gap.low, 100 * gap.high], [at, at], color=row.color)
-            dot = ax.scatter(100 * gap.mean, at, s=50, color=row.color, marker=row.marker, zorder=3)
-            settings[where] = dot
-            short = f"{gap.points().split(', n')[0]} {marks.get(result, '?')}"
-            ax.text(17.5, at, short, va="center")
-            if line == 0 and result == "charged":
-                ax.axhspan(y - 0.48, y + 0.48, -1.15, 2.05, color="0.85", clip_on=False, zorder=0)
-            if line == 0 and result == "struck off":
-                name = "\u0336".join(f"{suspect} ")  # each letter struck through
-            pair = f"{row.arm} minus {row.against}"
-            said.append(f"{suspect} ({pair}) on {row.setting}: {gap.points()}, {result}")
-        labels.append(f"{name}\n{label}")
-    ax.set_yticks(range(len(labels)), labels, size=9)
-    ax.set(xlim=(-2, 17), ylim=(len(labels) - 0.5, -0.5))
-    ax.grid(axis="y")
-    ax.set_xlabel(
-        "points of test accuracy\n! charged, dark: 95 % interval above 1 point\n"
-        "✕ struck off: below 1 point (luck: above 0)\n? undecided"
-    )
-    ax.legend(settings.values(), settings, loc="lower center", bbox_to_anchor=(0.5, 1))
-    return (
-        f"The detective board after notebook {notebook:02d}: points of test accuracy that each "
-        f"suspect is worth. {'; '.join([*said, *settings])}."
     )

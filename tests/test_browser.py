@@ -68,15 +68,6 @@ def find_browser(playwright) -> str:
     )
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, str(ROOT / "docs" / "build_site.py"), str(folder)]
-    built = subprocess.run(command, capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr[-3000:]
-    yield from serve(["http.server", "{port}", "--bind", "127.0.0.1"], folder, "/index.html")
-
-
 def open_page(browser, **settings):
     """A page whose errors are kept in `page.complaints`."""
     page = browser.new_page(**{"viewport": {"width": 1280, "height": 1000}} | settings)
@@ -101,7 +92,7 @@ def serve(command: list[str], folder: Path, ready: str):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    paths = [str(ROOT / "tests" / "offline"), os.environ.get("PYTHONPATH", "")]
+    paths = [str(ROOT / "tests" / "offline"), str(ROOT / "docs"), os.environ.get("PYTHONPATH", "")]
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     whole = '{"windowingMode": "none"}'  # all cells are on the page
@@ -157,13 +148,7 @@ def lab(tmp_path_factory):
 def app(tmp_path_factory):
     folder = tmp_path_factory.mktemp("app")
     shutil.copy(ROOT / "notebooks" / "08_sparsity_explorer.ipynb", folder)
-    command = [
-        "voila",
-        "08_sparsity_explorer.ipynb",
-        "--no-browser",
-        "--Voila.ip=127.0.0.1",
-        "--port={port}",
-    ]
+    command = ["app", "08_sparsity_explorer.ipynb", "--no-browser", "--port={port}"]
     yield from serve(command, folder, "/voila/static/voila.js")
 
 
@@ -464,32 +449,6 @@ def test_the_app_shows_the_dashboard_without_code(browser, app, record_property)
     assert panels.nth(5).get_by_role("button", name="Run").is_enabled()
     assert page.locator(".lthlab-error").count() == 0 and complaints(page) == []
     page.close()
-
-
-def test_the_site_has_its_pages_pictures_links_and_search(page, site):
-    page.goto(site)
-    titles = page.locator(".sidebar-tree a").all_inner_texts()
-    assert len(titles) == len([*(ROOT / "notebooks" / "source").glob("*.py")]) + 1
-    seen = set()
-    for address in [a.evaluate("a => a.href") for a in page.locator(".sidebar-tree a").all()]:
-        page.goto(address)
-        broken = page.evaluate(
-            "[...document.images]"
-            ".filter(i => i.complete && !i.naturalWidth && i.src.startsWith(location.origin))"
-            ".map(i => i.src)"
-        )
-        assert broken == [] and page.locator("h1").count() >= 1
-        seen |= {
-            link.split("#")[0]
-            for link in page.evaluate("[...document.links].map(a => a.href)")
-            if link.startswith(site)
-        }
-    for link in seen:
-        assert page.request.get(link).ok, link
-    page.goto(f"{site}/search.html?q=SynFlow")
-    wait_until(lambda: page.locator("#search-results li").count() > 0)
-    assert "before training" in page.locator("#search-results").inner_text()
-    assert complaints(page) == []
 
 
 def test_without_a_browser_one_sentence_says_what_to_do(monkeypatch):

@@ -86,7 +86,9 @@ def test_a_network_without_weights_shows_the_mask_alone():
     masks = {"a": torch.tensor([[True, False, True], [False, False, True]])}
     said = drawings.network(masks)
     found = drawn_lines(plt.gca(), (3, 2))
-    kept = {place[1:] for place, line in found.items() if to_hex(line.get_color()) != PRUNED}
+    colors = {place[1:]: to_hex(line.get_color()) for place, line in found.items()}
+    kept = {place for place, color in colors.items() if color == look("dense")[0]}
+    assert {*colors.values()} == {look("dense")[0], PRUNED}
     assert kept == {(0, 0), (0, 2), (1, 2)} and len(found) == 6
     assert "dashed" not in said and {line.get_linestyle() for line in found.values()} == {"-"}
     assert "nan" not in str(drawings.network({"a": torch.zeros(2, 3, dtype=torch.bool)}))
@@ -176,7 +178,8 @@ def test_the_matrix_shows_an_icon_and_a_word_for_every_cell_and_the_lines_of_the
     drawings.arms(["reinitialised", "signs"])
     ax = plt.gca()
     words = [text.get_text() for text in ax.texts]
-    assert words == ["●\nown", *3 * ["☆\nnew"], "●\nown", "=\none size", "●\nown", "=\none size"]
+    assert words[:4] == ["● own", "☆ new", "☆ new", "☆ new"]
+    assert words[4:] == ["● own", "= one size", "● own", "= one size"]
     assert [to_hex(line.get_color()) for line in ax.lines] == [
         look("reinitialised")[0],
         look("signs")[0],

@@ -116,7 +116,7 @@ def test_right_answers_pass_whoever_gives_them(sheet, record_property):
 
 @each_sheet
 def test_wrong_answers_fail_alone_and_with_a_fitting_hint_and_no_check_is_idle(sheet):
-    """Each wrong answer fails its own check and no other, and each assertion is met by some wrong one.
+    """Each wrong answer fails its own check and no other, each assertion is met by some wrong one.
 
     So an assertion that is weakened lets an answer pass or changes its hint, and this fails.
     """

@@ -15,7 +15,11 @@ html_theme = "furo"
 html_title = "Lottery tickets, in notebooks"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
-html_js_files = [("tables.js", {"defer": "defer"}), ("scrolling.js", {"defer": "defer"})]
+html_js_files = [
+    ("tables.js", {"defer": "defer"}),
+    ("scrolling.js", {"defer": "defer"}),
+    ("knobs.js", {"type": "module"}),  # of lthlab.widgets, which the notebooks' knobs ask for
+]
 html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_copy_source = False

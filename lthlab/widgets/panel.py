@@ -4,6 +4,7 @@ import base64
 import html
 import io
 import json
+import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
@@ -12,16 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 FRONT = files("lthlab.widgets").joinpath("front")
-# One module: where it is put, it can import nothing.
-SCRIPT = "\n".join(
-    [
-        f"const STYLE = {json.dumps(FRONT.joinpath('knobs.css').read_text(encoding='utf-8'))};",
-        *(
-            FRONT.joinpath(f"{name}.js").read_text(encoding="utf-8")
-            for name in ("pictures", "knobs", "panel")
-        ),
-    ]
-)
+STYLE = json.dumps(FRONT.joinpath("knobs.css").read_text(encoding="utf-8"))
+PARTS = (FRONT.joinpath(f"{name}.js").read_text("utf-8") for name in ("pictures", "knobs", "panel"))
+# One module, because it can import nothing where it is put; without the indents.
+SCRIPT = re.sub(r"(?m)^ +", "", "\n".join([f"const STYLE = {STYLE};", *PARTS]))
 
 
 class Panel:

@@ -51,8 +51,9 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # are random; training changes them.
 #
 # To remove weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask) is a list of yes and no, one for
-# each weight: it says which of them are kept. On the left is a toy network with a mask: dark lines are kept. On the right is
-# what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange negative.
+# each weight: it says which of them are kept. On the left is a toy network with a mask: the faint lines are pruned. On the
+# right is what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange
+# negative.
 
 # %%
 torch.manual_seed(0)
@@ -262,8 +263,8 @@ else:
 # - [09 scale up](09_scale_up.ipynb): Graphics cards, clusters, your own models
 # - [10 language models](10_language_models.ipynb): Does any of this hold for a language model?
 # - [11 what came next](11_what_came_next.ipynb): Deep dive: what was found after 2019
-# - 12: Deep dive beside 06
-# - 13: Deep dive beside 09
+# - 12 before training, in depth: Deep dive beside 06
+# - 13 scale up, in depth: Deep dive beside 09
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does a ticket look like?
@@ -310,4 +311,4 @@ for name, masks in (("ticket", ticket.masks), ("shuffled", chance)):
 # %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR
 # 2019. H. Zhou, J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery Tickets*, NeurIPS 2019. H. Xiao, K. Rasul and R.
-# Vollgraf, *Fashion-MNIST*, 2017. Y. LeCun et al., *Gradient-Based Learning Applied to Document Recognition*, 1998.
+# Vollgraf, *Fashion-MNIST*, 2017. LeNet: Y. LeCun et al., Proceedings of the IEEE 86, 1998.

@@ -9,9 +9,8 @@
 #
 # **After this notebook you can**
 # - write iterative [magnitude](glossary.md#magnitude) pruning, and say what goes wrong when one word of it is missing;
-# - state the lottery ticket hypothesis in its four parts;
-# - decide from a paired interval whether a [ticket](glossary.md#ticket) is *matching*;
-# - say which suspects five seeds can clear, and which they cannot.
+# - name the four parts of the lottery ticket hypothesis, and design the control for one of them;
+# - decide from a paired interval whether a [ticket](glossary.md#ticket) is *matching*.
 #
 # **You need** notebooks 00 to 02.
 #
@@ -268,9 +267,8 @@ plots.show(drawings.board(3))
 #
 # ## 5. Your turn
 #
-# 1. Take `.clone()` seriously. Write `one_level(model, masks, recipe)` on the
-#    [exercise sheet](exercises/03_winning_tickets.py): train a copy, prune, and leave the given model as it was. The
-#    sheet checks it.
+# 1. On the [exercise sheet](exercises/03_winning_tickets.py): write one level of IMP and the rewinding, reach a verdict
+#    from intervals, and design a control. The sheet checks each.
 # 2. Change `-0.01` in the cell of intervals to `-0.002`, the margin of Frankle et al. Does the ticket still match? If
 #    not: is it worse, or do five seeds not tell?
 #

@@ -138,8 +138,8 @@ bets.pick("04-parts", "At 17.8 % of the weights it costs most to give up", cost)
 #
 # ## 2. One call
 #
-# `run_experiment` trains arms x levels x [seeds](glossary.md#seed) on all cores and returns one
-# table. Your seeds are others than those of the reference table that comes with the course.
+# `run_experiment` trains arms x levels x [seeds](glossary.md#seed) on all cores and returns one table. Your seeds are not
+# those of the reference table that comes with the course.
 
 # %%
 arms = ["dense", "ticket", *CONTROLS, "uniform random"]
@@ -248,8 +248,9 @@ bets.reveal("04-parts", given_up[max(given_up)])
 # So is it the mask or the values? Here it is **the mask with its signs**. Together they keep nearly everything. "The
 # values decide", as notebook 03 had it, was too coarse. (Zhou et al. 2019 found this first.)
 #
-# On the right, signs are again worth something, and so is the mask, but each about a point or less: there is little to
-# lose. The largest single effect there is how much each layer keeps. A verdict holds for its data and its density.
+# On the right the ticket is ahead of the dense network. Signs are again worth something, and so is the mask, but each
+# about a point or less: there is little to lose. The largest single effect there is how much each layer keeps. A verdict
+# holds for its data and its density.
 #
 # ## 4. If the code were wrong
 #
@@ -328,8 +329,8 @@ for name, epochs in suspects.items():
 bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.get)])
 
 # %% [markdown]
-# - **C** is *mask once*. Most of its weights are nonzero: after the first [step](glossary.md#step) it is a dense network again. It looks
-#   like a wonderful ticket. So count the zeros *after* training.
+# - **C** is *mask once*. Most of its weights are nonzero: after the first [step](glossary.md#step) it is a dense network
+#   again. It looks like a wonderful ticket. So count the zeros *after* training.
 # - **A** is *freeze by `weight < 1e-6`*. None of its negative weights ever moved. It looks like a ticket that does not
 #   win, and its accuracy does not say that the code is to blame and not the hypothesis. (It was in the best-known
 #   PyTorch code for this paper.)
@@ -341,12 +342,13 @@ bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.
 plots.show(drawings.board(4))
 
 # %% [markdown]
-# *The board after notebook 04.*
+# *The board after notebook 04. It counts one draw of new values for each mask; section 3 takes the mean of three, so some
+# numbers differ by a tenth.*
 #
 # ## 5. Your turn
 #
-# 1. On the [exercise sheet](exercises/04_random_reinit_controls.py), write the control *shuffled* and the paired
-#    interval yourself. The sheet checks both.
+# 1. On the [exercise sheet](exercises/04_random_reinit_controls.py): write the control *shuffled* and the paired
+#    interval, name the pair that isolates one thing, and find a bug by its curve. The sheet checks each.
 # 2. Is a ticket's sign pattern enough to rebuild it? You draw new *sizes* and keep the signs. Which of the arms should
 #    you compare that with?
 #

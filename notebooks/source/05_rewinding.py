@@ -223,9 +223,10 @@ bets.reveal("05-settle", barrier["dense"].groupby("rewind_step").mean().loc[STEP
 #
 # ## 4. Tickets that rewind to step k
 #
-# Now prune. Rewinding to step *k* changes one thing in notebook 03's method: survivors get back the values they had at
-# step *k*, and each [level](glossary.md#level) trains from *k* to the end. Momentum, the place in the schedule,
-# BatchNorm's statistics and the order of examples go back with them. In `find_ticket` it is one argument: `rewind_to=96`.
+# Now prune. Rewinding to step *k* (the [rewind step](glossary.md#rewind-step)) changes one thing in notebook 03's method:
+# survivors get back the values they had at step *k*, and each [level](glossary.md#level) trains from *k* to the end.
+# Momentum, the place in the schedule, BatchNorm's statistics and the order of examples go back with them. In
+# `find_ticket` it is one argument: `rewind_to=96`.
 
 # %%
 fates = ["worse", "level, to a point", "better by more than a point"]
@@ -255,9 +256,9 @@ for one, other in ((0, "dense"), (LATE, "dense"), (LATE, 0)):
 bets.reveal("05-ticket", fates[0 if gap.mean < -0.01 else 2 if gap.mean > 0.01 else 1])
 
 # %% [markdown]
-# Read the first line. With their *first* values, tickets clearly fail: the hypothesis in its first form does not hold for
-# this network. Then the second. With values from a fifth of the way, they come within about a point of the
-# [dense](glossary.md#dense) network, though still below it. Rewinding moves the limit; it does not remove it (section 7).
+# Read the reference line by line. With their *first* values, tickets clearly fail: the hypothesis in its first form does
+# not hold for this network. With values from a fifth of the way, they end less than a point below the
+# [dense](glossary.md#dense) network on average. Rewinding moves the limit; it does not remove it (section 7).
 #
 # You may object that a rewound ticket has a head start of 96 steps. But every ticket ends at the same step of the same
 # schedule; it takes over the dense network's state, and trains that much less. If you say that this state was paid for
@@ -280,12 +281,13 @@ plots.show(drawings.board(5))
 
 # %% [markdown]
 # *The board after notebook 05.* The retrial has added a date to the charge. Values matter, but on this network not the
-# *first* ones: values from a little later.
+# *first* ones: values from a little later. And **longer training** is struck off at last. Weights that are never rewound
+# are trained longer from level to level, and end no higher than the ticket (section 9).
 #
 # ## 5. Your turn
 #
-# 1. On the [exercise sheet](exercises/05_rewinding.py), mix two networks in any proportion, and compute a barrier from
-#    errors. The sheet checks both.
+# 1. On the [exercise sheet](exercises/05_rewinding.py): mix two networks in any proportion, read from a table when one
+#    settles, find the bug in an average that is worse than chance, and say when rewinding to zero is enough.
 # 2. Give the recipe a gentle start: `from dataclasses import replace`, then `recipe = replace(recipe, warmup=48)`, and
 #    run `barriers(10)`. Is a gentle beginning as good as a late one? (Restart the kernel afterwards.)
 #
