@@ -91,8 +91,7 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(tmp
     assert outputs["levels"][0].text.strip() == "False", "what lies outside is not even seen"
 
 
-def test_a_sheet_that_never_ends_is_stopped_with_its_sandbox(tmp_path):
-    """A kernel that swallows interrupts: the whole of it is killed, and it is named."""
+def test_a_submission_that_takes_too_long_as_a_whole_is_stopped_and_named(tmp_path):
     try:
         grade.check()
     except SystemExit:
