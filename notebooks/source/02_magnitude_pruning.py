@@ -257,10 +257,10 @@ for ax, kept in zip(axes, (0.1, 0.01)):
         ax.errorbar(mean, arm, xerr=[[mean - low], [high - mean]], fmt=mark, capsize=4)
         told.append(f"{arm} at {kept:.0%}: {gap.points()}")
     ax.axvline(0, color=plots.arm_color("dense"), linestyle="--")
-    ax.set(title=f"{kept:.0%} of the weights", xlabel="points above dense, as long")
+    ax.set(title=f"{kept:.0%} of the weights", xlabel="points, minus dense, as long")
 axes[0].set_ylim(2.5, -0.5)
 figure.tight_layout()
-plots.show(f"Points above the dense network trained as long. {'; '.join(told)}.")
+plots.show(f"Points, minus the dense network trained as long. {'; '.join(told)}.")
 gap = lthlab.paired(here, "step by step", "at once, as long")
 print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
 
