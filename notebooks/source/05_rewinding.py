@@ -135,7 +135,7 @@ ours = {name: (value + second[name]) / 2 for name, value in first.items()}
 mine, measured = average(first, second), right(ours, again=True)
 if mine is ...:
     print("Not written yet: your line goes where the three dots are.")
-elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
+elif all((mine[name] - ours[name]).abs().max() < 1e-4 for name in ours):
     print("Right.")
 else:
     print("Not yet: each tensor is the mean of the two.")
