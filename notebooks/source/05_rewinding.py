@@ -345,7 +345,8 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights.*
+# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights. The axis to the right is logarithmic; an
+# interval that reaches zero leaves it.*
 
 # %% tags=["deep"]
 pairs = pd.DataFrame({"barrier": barrier["ticket"], "accuracy": there}).reset_index()
