@@ -56,9 +56,13 @@ def gather(source: Path, repo: str) -> None:
 
     shutil.copytree(ROOT / "docs" / "site", source, dirs_exist_ok=True)
     build_playground.write(source / "extra" / "playground")
-    (source / "_static" / "knobs.js").write_text(SCRIPT, encoding="utf-8")
+    # Browsers refuse to load modules from a disk; in a function its names are its own, too.
+    script = f"(() => {{\n{SCRIPT}\n}})();"
+    (source / "_static" / "knobs.js").write_text(script, encoding="utf-8")
     sheets = source / "sheets"
     make.make_student(sheets)
+    for path in sheets.glob("*.md"):  # the same sheets for paper
+        path.unlink()
     for path in [*notebooks, *sheets.glob("*.ipynb")]:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:

@@ -50,7 +50,8 @@ def test_a_plan_fills_its_time_and_its_cells_run_in_the_order_printed(name):
                 assert index not in walked.setdefault(step.notebook, []), "no cell is run twice"
                 walked[step.notebook].append(index)
             for index in step.cells:
-                made, used = sections.names(notebook.cells[index].source)
+                own, used = sections.names(notebook.cells[index].source)
+                made = set(own)
                 for before in walked[step.notebook][: walked[step.notebook].index(index)]:
                     made |= sections.names(notebook.cells[before].source)[0]
                 code = [c.source for c in notebook.cells if c.cell_type == "code"]
@@ -101,7 +102,7 @@ def statements(source: str) -> set[str]:
 
 
 def pieces(archive: zipfile.ZipFile):
-    """(file, code) of everything in an archive that can hold code, what is hidden in text included."""
+    """(file, code) of everything in an archive that can hold code."""
     for name in archive.namelist():
         if name.endswith(".py"):
             yield name, archive.read(name).decode()
@@ -170,8 +171,10 @@ def test_qti_packages_name_their_files_and_score_the_right_answer(course):
                 n.get("ident"): "".join(n.itertext()) for n in item.iter(f"{qti}response_label")
             }
             scored = [n.text for n in item.iter(f"{qti}varequal")]
-            right = question["answers"][0] if labels else str(question["number"])
-            assert right in (labels[scored[0]] if labels else " ".join(scored))
+            if "answers" in question:
+                assert labels[scored[0]].strip() == question["answers"][0]
+            else:
+                assert float(scored[0]) == question["number"]
 
 
 def test_the_concept_test_asks_the_same_ten_ideas_twice():
@@ -248,7 +251,7 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(cou
     (folder / "submitted" / "link" / "lab" / f"{name}.ipynb").symlink_to("/etc/hostname")
     before = {p: p.read_bytes() for p in (folder / "submitted").rglob("*.ipynb") if p.is_file()}
     done = subprocess.run(
-        [*grade, str(folder), "lab", "--cell-seconds", "40"], capture_output=True, text=True
+        [*grade, str(folder), "lab", "--cell-seconds", "30"], capture_output=True, text=True
     )
     if "Refusing to run" in done.stderr:
         pytest.skip("no bubblewrap here: nothing was run")

@@ -112,6 +112,21 @@ def test_opened_as_a_file_it_searches_filters_and_plays(page, folder):
     ]
 
 
+def test_the_knobs_of_the_notebooks_are_live(page, folder):
+    """Opened from the disk: no kernel, no server."""
+    page.goto((folder / "08_sparsity_explorer.html").as_uri())
+    panels = page.locator(".lthlab-knob[data-live]")
+    wait_until(lambda: panels.count() == 5)
+    for number in range(panels.count()):
+        panel, seen = panels.nth(number), []
+        panel.locator("input").first.focus()
+        for key in ("Home", "ArrowRight", "End"):
+            page.keyboard.press(key)
+            seen.append((panel.locator(".said").inner_text(), panel.locator(".shown").inner_html()))
+        assert len({sentence for sentence, _ in seen}) == len({drawn for _, drawn in seen}) == 3
+    assert page.locator(".lthlab-error").count() == 0 and page.complaints == []
+
+
 def test_every_page_fits_is_accessible_and_fetches_nothing(browser, folder, pages):
     """At 390 and 1300 pixels, light and dark, by axe-core; the page may ask for files alone."""
     axe, page = fetch_axe(), open_page(browser)

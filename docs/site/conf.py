@@ -18,7 +18,7 @@ html_css_files = ["site.css"]
 html_js_files = [
     ("tables.js", {"defer": "defer"}),
     ("scrolling.js", {"defer": "defer"}),
-    ("knobs.js", {"type": "module"}),  # of lthlab.widgets, which the notebooks' knobs ask for
+    ("knobs.js", {"defer": "defer"}),  # of lthlab.widgets, which the notebooks' knobs ask for
 ]
 html_extra_path = ["extra"]
 html_show_sourcelink = False

@@ -2,13 +2,13 @@
 # # Magnitude pruning
 #
 # A trained network can lose nine in ten of its weights and hardly notice, if one picks the right nine and lets
-# the rest train a little more. You prune a matrix of 5 x 5 by eye, then a whole network, and learn how to tell a
+# the rest train a little more. You prune by eye, then by function, and learn to tell a
 # finding from luck.
 #
 # **After this notebook you can**
-# - prune with `prune(scores, masks, fraction)`, and say what score, mask and scope are;
-# - read a 95 % interval and a paired difference, and say what they do *not* tell;
-# - compare two ways to prune fairly, and say what pruning after training does not save.
+# - prune with `prune(scores, masks, fraction)`;
+# - read a 95 % interval of paired differences, and say what it does *not* tell;
+# - compare two ways to prune fairly, and say what pruning does not save.
 #
 # **You need** notebooks 00 and 01.
 #
@@ -38,8 +38,8 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 # %% [markdown]
 # ## 1. Five by five
 #
-# The cell below makes a layer with five inputs and five outputs. We want to keep 15 of its 25 weights. Which ten go, if
-# *small* means *unimportant*? Put your finger on them.
+# We want to keep 15 of the 25 weights of a small layer. Which ten go, if *small* means *unimportant*? Put your finger on
+# them.
 #
 # [Pruning](glossary.md#pruning) takes two steps. A [score](glossary.md#score) says how much each weight matters; for
 # [magnitude](glossary.md#magnitude) pruning it is the absolute value. Then the lowest scores are dropped, and the
@@ -85,8 +85,7 @@ print(f"density {share:.0%}, sparsity {1 - share:.0%}")
 
 # %% [markdown]
 # [Density](glossary.md#density) is the fraction that is kept, [sparsity](glossary.md#sparsity) the fraction that is gone.
-# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first
-# go. Exactly ten are pruned, never eleven.
+# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first go.
 
 # %% [markdown]
 # ## 2. A whole network
@@ -115,9 +114,9 @@ bets.reveal("02-tenth", 100 * right)
 # %% [markdown]
 # ## 3. How sure can one be?
 #
-# That was one network. Another [seed](glossary.md#seed) gives other first values, another order of the images, and another
-# accuracy. So from here on we repeat everything with several seeds; each repetition is a
-# [replicate](glossary.md#replicate). What can a handful tell? The knobs hold ten finished runs of each comparison. Draw
+# That was one network. Another [seed](glossary.md#seed) gives other first values, and another accuracy. So from here on we
+# repeat everything with several seeds; each repetition is a [replicate](glossary.md#replicate). What can a handful
+# tell? The knobs hold ten finished runs of each comparison. Draw
 # five of them, then draw again, and watch the [interval](glossary.md#confidence-interval) and the verdict. (*Permuted
 # sizes* is a control of notebook 04.)
 
@@ -138,11 +137,11 @@ widgets.evidence()
 # %% [markdown]
 # ## 4. Which weights?
 #
-# Three ways to choose, each with five seeds. The [scope](glossary.md#scope) says which weights compete with each other.
+# Three ways to choose. The [scope](glossary.md#scope) says which weights compete with each other.
 #
-# - **random**: the score is chance, which every idea must beat; each layer loses the same fraction;
-# - **magnitude, layer**: the score is the absolute value; each layer loses the same fraction;
-# - **magnitude, global**: the same score; all layers compete.
+# - **random**: chance, which every idea must beat; each layer loses the same fraction;
+# - **magnitude, layer**: the absolute value; each layer loses the same fraction;
+# - **magnitude, global**: the absolute value; all layers compete.
 
 # %%
 WAYS = {
@@ -191,10 +190,10 @@ for arm, against in PAIRS:
         print(f"{kept:3.0%} kept: {arm!r} minus {against!r}: {gap.points()}")
 
 # %% [markdown]
-# *Mean and 95 % interval over five seeds (n = 5), drawn as pale bands; the lines of text are paired differences, in points.*
+# *Mean and 95 % interval (pale bands), n = 5; the lines of text are paired differences, in points.*
 #
-# All four intervals lie above zero. Magnitude beats chance by far. And where the weights of all layers compete, more
-# accuracy survives than where each layer has to give the same fraction.
+# All four intervals lie above zero. Magnitude beats chance by far, and more accuracy survives where the weights of all
+# layers compete.
 
 # %% [markdown]
 # ## 5. Train again: at once, or step by step?
@@ -208,7 +207,7 @@ for arm, against in PAIRS:
 # - **at once, as long**: one cut, trained as long as *step by step* in all;
 # - **dense, as long**: no cut, but the same extra training.
 #
-# The next two cells are the experiment. The lines to read are those that begin with `masks =` and `once =`.
+# In the next two cells, read the lines that begin with `masks =` and `once =`.
 
 # %%
 STAIRS = [0.3, 0.1, 0.03, 0.01]  # what is kept after each cut
@@ -266,18 +265,18 @@ gap = lthlab.paired(here, "step by step", "at once, as long")
 print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
 
 # %% [markdown]
-# *Paired differences, mean and 95 % interval (n = 5). Dashed: the dense network, trained as long. Networks, recipe and images
-# are the same; all are pruned globally by magnitude.*
+# *Paired differences, mean and 95 % interval (n = 5), same networks and recipe; all pruned globally by magnitude. Dashed:
+# dense, as long.*
 #
 # With a tenth of the weights the three lie close together, and none is seen to end lower than the dense network. With a
 # hundredth all do, and the single cut with a short training by most. Give it the whole training, and it ends no lower
-# than step by step. Here it was the longer training that helped, not the small steps. (Han et al. 2015, and many since,
-# report that small steps help in larger networks. Look first whether the single cut was given as many epochs.)
+# than step by step. Here it was the longer training that helped, not the small steps. (Where a paper reports
+# that small steps help, look first whether the single cut was given as many epochs.)
 #
 # ### Nine in ten
 #
-# Now the first sentence of this notebook, against two networks: the dense one that we started from, and the same with as
-# many epochs more as the pruned one had.
+# Now the first sentence of this notebook, against the dense network that we started from, and against the same with as many
+# epochs more.
 
 # %% tags=["article-06"]
 tenth = trained[trained["density"] == 0.1]
@@ -326,16 +325,15 @@ again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total / 1e9
 print(f"training: {first:.0f} GFLOPs dense, and {again:.0f} more to prune to 10 %")
 
 # %% [markdown]
-# The zeros are multiplied like any other number: an ordinary matrix product does not look. (Notebook 07 makes them count.)
-# And training costs *more*, not less, as we trained the whole network first. To save there, one would have to prune
-# *before* training.
+# The zeros are multiplied like any other number. (Notebook 07 makes them count.) And training costs *more*, not less, as we
+# trained the whole network first. To save there, one would have to prune *before* training.
 
 # %% [markdown]
 # ## 7. The board
 #
-# One suspect has been questioned: **longer training**. The board shows what it gives a *dense* network on the two data sets
-# of notebook 00, with ten seeds. On signals it is worth more than a point. So nobody may compare a network that was
-# trained for long with one that was not.
+# One suspect has been questioned: **longer training**. The board shows what it gives a *dense* network on the data of
+# notebook 00, with ten seeds. On signals it is worth more than a point. So only networks that were trained equally long
+# may be compared.
 
 # %%
 plots.show(board(2))
@@ -360,11 +358,11 @@ plots.show(board(2))
 #
 # - To prune is to score every weight and keep the best. The scope says who competes with whom.
 # - A finding has seeds, an interval, and arms that were trained equally long.
-# - Here nine in ten weights can go, if the others are trained again. That saves neither training nor, by itself, time.
+# - Here nine in ten weights can go, if the rest is trained again. That saves no training and, by itself, no time.
 #
 # **Next question**: take the mask that we have just found, and train the small network alone, *from the beginning*. The
 # experience was that this works less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb)
-# tries. The deep dives below: a score from 1989, whether scores matter after training, sensitive layers, bytes.
+# tries.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: a score from 1989
