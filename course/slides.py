@@ -1,4 +1,4 @@
-"""A deck for each notebook, by nbconvert and reveal.js: one slide a heading, picture or short cell."""
+"""A deck for each notebook, by nbconvert and reveal.js: slides for headings, pictures, cells."""
 
 import shutil
 from importlib.resources import files

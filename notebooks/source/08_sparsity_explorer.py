@@ -189,7 +189,7 @@ calculator
 # work, and **Stop** ends it at once. Each run stays in the picture, so you can race one choice against the next.
 #
 # > **Predict.** On mnist1d with a tenth of the weights: which is best, *random*, *magnitude at init* or *SNIP*? Run all three, and compare with ten
-# > seeds in notebook 06, section 5.
+# > seeds in notebook 06, section 3.
 
 # %%
 lab = widgets.live_lab()
