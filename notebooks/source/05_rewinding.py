@@ -135,7 +135,7 @@ ours = {name: (value + second[name]) / 2 for name, value in first.items()}
 mine, measured = average(first, second), right(ours, again=True)
 if mine is ...:
     print("Not written yet: your line goes where the three dots are.")
-elif all(torch.allclose(1.0 * mine[name], 1.0 * ours[name]) for name in ours):
+elif all((mine[name] - ours[name]).abs().max() < 1e-4 for name in ours):
     print("Right.")
 else:
     print("Not yet: each tensor is the mean of the two.")
@@ -345,7 +345,8 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights.*
+# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights. The axis to the right is logarithmic; an
+# interval that reaches zero leaves it.*
 
 # %% tags=["deep"]
 pairs = pd.DataFrame({"barrier": barrier["ticket"], "accuracy": there}).reset_index()
