@@ -11,6 +11,8 @@ TEST_ARGS ?=
 WORKERS ?= 2
 BROWSER ?= 1
 REPO ?=
+COURSE ?= build/course
+ASSIGNMENT ?= week-1
 # JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 

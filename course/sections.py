@@ -97,6 +97,10 @@ def names(source: str) -> tuple[frozenset[str], frozenset[str]]:
             made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
         elif isinstance(node, ast.arg):
             made.add(node.arg)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("bets."):
+            # A bet is laid in one cell, by its name, and revealed in a later one.
+            reveals = ast.unparse(node.func) == "bets.reveal"
+            (used if reveals else made).update(f"bet {ast.unparse(one)}" for one in node.args[:1])
     return frozenset(made), frozenset(used - set(dir(builtins)))
 
 

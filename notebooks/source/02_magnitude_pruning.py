@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Magnitude pruning
 #
-# A trained network can lose nine in ten of its weights and hardly notice, if one picks the right nine and lets
-# the rest train a little more. You prune by eye, then by function, and learn to tell a
+# A trained network can lose nine in ten weights and hardly notice, if one picks the right nine and lets the
+# rest train a little more. You prune by eye, then by function, and learn to tell a
 # finding from luck.
 #
 # **After this notebook you can**
@@ -16,7 +16,6 @@
 
 # %%
 import copy
-import time
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -257,10 +256,10 @@ for ax, kept in zip(axes, (0.1, 0.01)):
         ax.errorbar(mean, arm, xerr=[[mean - low], [high - mean]], fmt=mark, capsize=4)
         told.append(f"{arm} at {kept:.0%}: {gap.points()}")
     ax.axvline(0, color=plots.arm_color("dense"), linestyle="--")
-    ax.set(title=f"{kept:.0%} of the weights", xlabel="points above dense, as long")
+    ax.set(title=f"{kept:.0%} of the weights", xlabel="points, minus dense, as long")
 axes[0].set_ylim(2.5, -0.5)
 figure.tight_layout()
-plots.show(f"Points above the dense network trained as long. {'; '.join(told)}.")
+plots.show(f"Points, minus the dense network trained as long. {'; '.join(told)}.")
 gap = lthlab.paired(here, "step by step", "at once, as long")
 print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
 
@@ -268,10 +267,10 @@ print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
 # *Paired differences, mean and 95 % interval (n = 5), same networks and recipe; all pruned globally by magnitude. Dashed:
 # dense, as long.*
 #
-# With a tenth of the weights the three lie close together, and none is seen to end lower than the dense network. With a
-# hundredth all do, and the single cut with a short training by most. Give it the whole training, and it ends no lower
-# than step by step. Here it was the longer training that helped, not the small steps. (Where a paper reports
-# that small steps help, look first whether the single cut was given as many epochs.)
+# With a tenth of the weights none of the three is seen to end lower than the dense network. With a hundredth all do, and the
+# single cut with a short training by most. Give it the whole training, and it ends no lower than step by step. Here the
+# longer training helped, not the small steps. (Han et al. 2015, and many since, report that small steps help in larger
+# networks. Look first whether the single cut was given as many epochs.)
 #
 # ### Nine in ten
 #
@@ -292,48 +291,34 @@ safe = "lies outside both intervals" if lowest > -0.01 else "cannot be excluded"
 print(f"A loss of more than one point {safe}.")
 
 # %% [markdown]
-# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point of accuracy with them. J. Frankle's
-# article *Do Neural Networks Really Need to Be So Big?* says so, too.
+# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point of accuracy with them. The
+# article of notebook 01 says so, too.
 
 # %% [markdown]
 # ## 6. What this does not save
 #
-# The network has a tenth of its weights. How much faster does it classify? **Predict.**
-
-# %%
-question = "With a tenth of the weights it is how many times as fast"
-bets.number("02-speed", question, low=0, high=12)
+# A tenth of the weights: what does that save in use, and what in training? In operations, [FLOPs](glossary.md#flop):
 
 # %% tags=["article-07"]
 tenth_masks = prune(magnitude(model), full_masks(model), 0.9, "global")
-sparse = apply_masks_(copy.deepcopy(model), tenth_masks)
-images, times = dataset.validation.x[:60], {"dense": [], "pruned": []}
-with torch.inference_mode():
-    for _ in range(300):  # taking turns, so that both meet the same machine
-        for name, net in (("dense", model), ("pruned", sparse)):
-            began = time.perf_counter()
-            net(images)
-            times[name].append(time.perf_counter() - began)
-medians = [pd.Series(seconds[50:]).median() for seconds in times.values()]
-bets.reveal("02-speed", medians[0] / medians[1])
-
 use = lthlab.cost.inference_flops(model, dataset, tenth_masks)
-print(f"one image: {use.total:,} FLOPs, {use.nonzero:,} if zeros were skipped")
-first = lthlab.cost.training_flops(model, dataset, recipe).total / 1e9
+print(f"to classify one image: {use.total:,}, or {use.nonzero:,} if zeros are skipped")
+first = lthlab.cost.training_flops(model, dataset, recipe).total
 six = replace(recipe, duration="6ep")  # two cuts, three epochs after each
-again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total / 1e9
-print(f"training: {first:.0f} GFLOPs dense, and {again:.0f} more to prune to 10 %")
+again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total
+print(f"to train:  {first / 1e9:.0f} billion for the dense network")
+print(f"to prune: {again / 1e9:.0f} billion more, zeros included")
 
 # %% [markdown]
-# The zeros are multiplied like any other number. (Notebook 07 makes them count.) And training costs *more*, not less, as we
-# trained the whole network first. To save there, one would have to prune *before* training.
+# Pruning after training makes training *dearer*, not cheaper: we trained the whole network first. What it can lower is the
+# cost of *use*, and that only where zeros are skipped. Are they? Notebook 07 takes the time. To save in training, one would
+# have to prune *before* it.
 
 # %% [markdown]
 # ## 7. The board
 #
-# One suspect has been questioned: **longer training**. The board shows what it gives a *dense* network on the data of
-# notebook 00, with ten seeds. On signals it is worth more than a point. So only networks that were trained equally long
-# may be compared.
+# One suspect has been questioned: **longer training**. On signals it is worth more than a point to a *dense* network. So only
+# networks that were trained equally long may be compared.
 
 # %%
 plots.show(board(2))
@@ -341,14 +326,13 @@ plots.show(board(2))
 # %% [markdown]
 # ## 8. Your turn
 #
-# 1. A paper reports "+0.6 [-0.2, +1.4], n = 3" for its method, and says that it is better. What does the interval say?
-#    Another paper prunes step by step, with ten epochs at each of five steps, and compares with a single cut and ten
-#    epochs. What is missing?
+# 1. A paper reports "+0.6 [-0.2, +1.4], n = 3" and says that its method is better. What does the interval say? Another paper
+#    prunes step by step, five times ten epochs, and compares with a single cut and ten epochs. What is missing?
 #
 # <details><summary>Answers</summary>
 #
-# 1. No difference was seen: zero lies inside. With three seeds only a large one could have been. In the second paper one
-#    method had fifty epochs and the other ten. An arm with a single cut and fifty epochs is missing.
+# 1. No difference was seen: zero lies inside, and three seeds could only have seen a large one. In the second paper an arm is
+#    missing: a single cut and fifty epochs.
 # </details>
 #
 # The [sheet for this notebook](exercises/02_magnitude_pruning.py) has more, with checks.
@@ -358,11 +342,10 @@ plots.show(board(2))
 #
 # - To prune is to score every weight and keep the best. The scope says who competes with whom.
 # - A finding has seeds, an interval, and arms that were trained equally long.
-# - Here nine in ten weights can go, if the rest is trained again. That saves no training and, by itself, no time.
+# - Here nine in ten weights can go, if the rest is trained again. That saves no training.
 #
-# **Next question**: take the mask that we have just found, and train the small network alone, *from the beginning*. The
-# experience was that this works less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb)
-# tries.
+# **Next question**: take such a mask and train the small network alone, *from the beginning*. That was long found to work
+# less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb) tries.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: a score from 1989

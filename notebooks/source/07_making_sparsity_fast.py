@@ -44,9 +44,8 @@ warnings.filterwarnings("ignore", message="Sparse .* tensor support is in beta")
 # ## 1. How to time something
 #
 # Three rules. Run it a few times first (*warm up*: memory is fetched, code is compiled). Let the contenders **take
-# turns**, so that a moment when the machine is busy hits all of them. Report the **median**, because a single interruption
-# can make one run ten times as long; and trust **ratios** of things measured side by side more than microseconds, which do
-# not travel to other machines.
+# turns**, so that a moment when the machine is busy hits all of them. Report the **median**, because one interruption can make a run ten times as
+# long, and **ratios** of things measured side by side: microseconds do not travel to other machines.
 
 
 # %%
@@ -222,8 +221,7 @@ bets.reveal("07-pays", f"{100 * pays['CSR']:.0f} %")
 # %% [markdown]
 # *One layer of 784 inputs and 300 neurons, batch 64, forward, one core; medians of runs that took turns. "Smaller dense" is
 # a matrix with as many weights as are kept.* The dashed line is what papers call *theoretical speed-up*; *masked dense* is
-# what pruning libraries give you. The densities belong to *this* machine: on another processor, and on a graphics card,
-# they are others.
+# what pruning libraries give you. The densities belong to *this* machine.
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: what your machine can do
@@ -412,8 +410,8 @@ bets.reveal("07-step", dense / sparse)
 
 # %% [markdown]
 # *LeNet-300-100 with 3.6 % of its weights, Adam, batch 60, one core; each part measured alone, medians.* Products and optimiser shrink with the
-# weights. Picking the batch does not, and a kept weight costs more in CSR than in a dense matrix. What cannot shrink sets
-# the limit, however few weights are left.
+# weights. Picking the batch does not. What cannot shrink sets the limit, however few
+# weights are left.
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: training at every density, and a whole search
@@ -652,8 +650,7 @@ bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 
 # %% [markdown]
 # *One seed, so read large differences only. Dotted: dense, trained as long.* Left: for as many weights, single weights are
-# the better thing to prune. Right: for as much time, it depends; the same accuracy may be had faster with the coarser
-# pattern. This pair of pictures is the dilemma of the field in small. **Accuracy wants fine patterns, machines want coarse
+# the better thing to prune. Right: for as much time, it depends. That is the dilemma of the field in small. **Accuracy wants fine patterns, machines want coarse
 # ones.**
 
 # %% [markdown] tags=["deep"]
@@ -807,7 +804,7 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # |---|---|---|
 # | smaller files | any density | kept values and one bit for each weight |
 # | faster inference on a processor | a few percent of the weights | CSR |
-# | faster inference anywhere | room for some loss of accuracy | whole neurons or channels: a smaller dense network |
+# | faster inference anywhere | some accuracy to lose | whole neurons or channels: a smaller dense network |
 # | faster inference on a recent NVIDIA GPU | large layers | 2:4 |
 # | faster *training* of sparse networks | fully connected layers, a processor | kept weights as the only parameters (section 5) |
 # | to study tickets | | masks; they cost nothing but hope |
