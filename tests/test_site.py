@@ -28,8 +28,6 @@ ROOT = Path(__file__).parent.parent
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("site")]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
 REPO = "someone/a.course"
-# What is known to be wrong on a page and is to be mended where it is made.
-KNOWN = {("04_random_reinit_controls.html", "color-contrast")}  # by_hand's background_gradient
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +67,15 @@ def test_the_start_page_shows_three_ways_in_and_every_notebook_with_its_question
     for way in ways.all():
         assert way.locator("li").count() == 3 and way.locator("a").count() >= 1
     rows = page.locator("#the-notebooks > ul > li").all_inner_texts()
+    rows = [row.replace("’", "'") for row in rows]
     assert len(rows) == len(NOTEBOOKS)
     readme = (ROOT / "README.md").read_text()
     for path, row in zip(NOTEBOOKS, rows, strict=True):
         top = nbformat.read(path, as_version=4).cells[0].source
         question = re.search(rf"{path.name}\) \| (.*?) \|", readme)[1].replace("`", "")
         minutes = re.search(r"\*\*Time\*\*: ([a-z ]*\d+ minutes)", top)[1]
-        assert row.startswith(f"{path.stem[:2]}: ") and question in row and minutes in row
+        assert row.startswith(f"{path.stem[:2]}: ") and question in row
+        assert minutes in row.lower()
 
 
 def test_links_lead_somewhere_and_the_search_finds(page, site, pages):
@@ -148,10 +148,11 @@ def test_every_page_fits_is_accessible_and_fetches_nothing(browser, folder, page
         page.evaluate(THIN)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
+            if page.locator("[data-live]").count():
+                page.wait_for_timeout(200)  # knobs take the colours of their page a moment later
             found = page.evaluate(FOUND, {"runOnly": ["color-contrast"]})
             wrong += [(name, rule, scheme, *where) for rule, where in found]
     page.close()
-    wrong = [found for found in wrong if found[:2] not in KNOWN]
     assert not wrong, "\n".join(map(str, wrong[:20]))
     assert not [url for url in asked if not url.startswith(("file:", "blob:", "data:"))]
 
@@ -310,7 +311,7 @@ def test_buttons_open_a_notebook_elsewhere_where_the_repository_is_known(folder,
     build_site.gather(tmp_path / "source", "")
     for page in (tmp_path / "source").glob("*.*"):
         text = page.read_text()
-        assert "mybinder" not in text and "github.com/" + REPO not in text
+        assert 'class="launch"' not in text and REPO not in text
     command = [sys.executable, ROOT / "docs" / "build_site.py", tmp_path, "--repo", "nonsense"]
     refused = subprocess.run(command, capture_output=True, text=True)
     assert refused.returncode == 2
