@@ -205,7 +205,12 @@ for arm, against in PAIRS:
 # - **at once, 3 epochs**: one cut, trained as long as a single step;
 # - **at once, as long**: one cut, trained as long as *step by step* in all;
 # - **dense, as long**: no cut, but the same extra training.
-#
+
+# %%
+ENDS = ["below step by step", "level with it", "above it"]
+bets.pick("02-steps", "With 1 % of the weights, at once, as long ends", ENDS)
+
+# %% [markdown]
 # In the next two cells, read the lines that begin with `masks =` and `once =`.
 
 # %%
@@ -260,8 +265,9 @@ for ax, kept in zip(axes, (0.1, 0.01)):
 axes[0].set_ylim(2.5, -0.5)
 figure.tight_layout()
 plots.show(f"Points, minus the dense network trained as long. {'; '.join(told)}.")
-gap = lthlab.paired(here, "step by step", "at once, as long")
-print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
+gap = lthlab.paired(here, "at once, as long", "step by step")
+print(f"{kept:.0%} kept: 'at once, as long' minus 'step by step': {gap.points()}")
+bets.reveal("02-steps", ENDS[0 if gap.high < 0 else 2 if gap.low > 0 else 1])
 
 # %% [markdown]
 # *Paired differences, mean and 95 % interval (n = 5), same networks and recipe; all pruned globally by magnitude. Dashed:
