@@ -146,7 +146,11 @@ def spend(notebook: nbformat.NotebookNode) -> None:
     }
     words, cells, *others = counts.values()
     minutes = words / WORDS_A_MINUTE + cells + 2 * sum(others) + seconds / 60
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    told = ", ".join(
+        f"{count:,} {what.removesuffix('s') if count == 1 else what}"
+        for what, count in counts.items()
+        if count
+    )
     line = f"about {5 * -(-minutes // 5):.0f} minutes ({told}; {seconds:.0f} s of computing)"
     line += "; sections marked *deep dive* come on top." if any(deep) else "."
     notebook.cells[0].source = notebook.cells[0].source.replace("{time}", line)
