@@ -133,9 +133,10 @@ def for_students(given: dict[str, list[Path]], released: Path, archive: Path) ->
                 for cell in sheet.cells:
                     cell.metadata = {}
                 file.writestr(f"{where}.md", jupytext.writes(sheet, "md"))
-        if (HERE / "class_lab.py").exists():
-            lab = nbformat.writes(jupytext.read(HERE / "class_lab.py"))
-            file.writestr("lottery-tickets/notebooks/class_lab.ipynb", lab)
+        lab = nbformat.writes(jupytext.read(HERE / "class_lab.py"))
+        file.writestr("lottery-tickets/course/class_lab.ipynb", lab)
+        for name in ("pool.py", "class_claim.json"):
+            file.write(HERE / name, f"lottery-tickets/course/{name}")
 
 
 def build(name: str, start: dt.date, zone: str, folder: Path) -> None:

@@ -1,6 +1,6 @@
 """Grade an assignment with nbgrader; what students wrote runs in a sandbox (bubblewrap).
 
-python course/grade.py NBGRADER_FOLDER ASSIGNMENT [--cell-seconds 60] [--sheet-seconds 900]
+python course/grade.py NBGRADER_FOLDER ASSIGNMENT [--cell-seconds 120] [--sheet-seconds 900]
 
 Only the kernel is inside: no network, no home, no other student's files, nothing that it can write
 but a folder in memory. nbgrader, its gradebook and the hidden checks' files stay outside. Without
@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("course", type=Path, help="the folder with submitted/STUDENT/ASSIGNMENT")
     parser.add_argument("assignment")
-    parser.add_argument("--cell-seconds", type=int, default=60)
+    parser.add_argument("--cell-seconds", type=int, default=120)
     parser.add_argument("--sheet-seconds", type=int, default=900)
     options = parser.parse_args()
     check()

@@ -10,13 +10,14 @@ from markdown_it import MarkdownIt
 from sections import Section, core, find, needed, pictures, read, spoken
 
 HERE = Path(__file__).parent
-INTRODUCTION = """Times are those of the clock. **Say** is a beginning, in the
-notebook's own words: go on in yours. **Run** names cells by the heading above them and by their first line that does something.
-Before each session run its notebooks once, on the machine that you will show.
+INTRODUCTION = """\
+Times are those of the clock. **Say** is a beginning, in the notebook's own words: go on in
+yours. **Run** names cells by the heading above them and by their first line that does
+something. Before each session run its notebooks once, on the machine that you will show.
 
-**When a laptop is slow** and nothing else is said: its owner leaves the cell running and looks at
-the stored outputs, which are the same section's results (the built notebook, or the website), or at
-a neighbour's screen, and joins again at the next heading.
+**When a laptop is slow** and nothing else is said: its owner leaves the cell running and looks
+at the stored outputs, which are the same section's results (the built notebook, or the
+website), or at a neighbour's screen, and joins again at the next heading.
 """
 
 

@@ -64,6 +64,7 @@ def paper(name: str, questions: list[dict], solved: bool) -> str:
     lines = [f"Quiz title: {name}", ""] if solved else [f"# {name}", ""]
     for number, question in enumerate(questions, 1):
         lines += [f"{number}. {question['ask']}"]
+        lines += [f"... {question['why']}"] if solved else []  # shown after the answer
         if "number" in question:
             near = abs(question["number"]) / 1000
             lines += [f"= {question['number']} +- {near}"] if solved else ["   ____"]

@@ -5,6 +5,7 @@ import builtins
 import html
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -38,6 +39,7 @@ def pictures(cell: nbformat.NotebookNode) -> list[tuple[str, str]]:
     ]
 
 
+@cache
 def read(number: str, folder: Path = NOTEBOOKS) -> nbformat.NotebookNode:
     """The built notebook that begins with this number."""
     found = sorted(folder.glob(f"{number}_*.ipynb"))
@@ -81,7 +83,8 @@ def core(notebook: nbformat.NotebookNode) -> list[Section]:
     return [s for s in sections(notebook) if not s.deep and not CLOSING.search(s.heading)]
 
 
-def names(source: str) -> tuple[set[str], set[str]]:
+@cache
+def names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     """(names that a cell defines, names that it uses and does not define first)."""
     tree = ast.parse("\n".join(line for line in source.split("\n") if line[:1] not in "%!"))
     made, used = set(), set()
@@ -94,7 +97,11 @@ def names(source: str) -> tuple[set[str], set[str]]:
             made |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
         elif isinstance(node, ast.arg):
             made.add(node.arg)
-    return made, used - set(dir(builtins))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).startswith("bets."):
+            # A bet is laid in one cell, by its name, and revealed in a later one.
+            reveals = ast.unparse(node.func) == "bets.reveal"
+            (used if reveals else made).update(f"bet {ast.unparse(one)}" for one in node.args[:1])
+    return frozenset(made), frozenset(used - set(dir(builtins)))
 
 
 def needed(notebook: nbformat.NotebookNode, chosen: list[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""A deck for each notebook, by nbconvert and reveal.js: one slide a heading, picture or short cell."""
+"""A deck for each notebook, by nbconvert and reveal.js: slides for headings, pictures, cells."""
 
 import shutil
 from importlib.resources import files
@@ -16,7 +16,7 @@ TEMPLATE = """{% extends 'reveal/index.html.j2' %}
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_css %}<style>
 .reveal .slides section {text-align: left}
-.reveal h1, .reveal h2 {font-size: 1.5em; text-align: left}
+.reveal h1, .reveal h2 {font-size: 1.5em; text-align: left; text-transform: none}
 .reveal .slides img {max-height: 500px; width: auto; display: block; margin: 0 auto}
 .jp-Cell-inputArea .jp-InputPrompt, .jp-OutputPrompt {display: none}
 .reveal pre {width: 100%; box-shadow: none; font-size: 19px; line-height: 1.35}
@@ -48,7 +48,7 @@ def deck(number: str) -> nbformat.NotebookNode:
         cells.append(slide(f"## {section.heading}\n\n{spoken(section.prose, 3)}", "slide"))
         cells.append(slide(prose or "(pictures only)", "notes"))
         for _, cell in section.code:
-            if cell.source.count("\n") < LINES:
+            if cell.source.count("\n") < LINES and not cell.source.startswith("plots.show"):
                 shown = slide(cell.source, "subslide", code=True)
                 printed = "".join(
                     o.get("text", "") for o in cell.outputs if o.output_type == "stream"

@@ -51,14 +51,19 @@ def gather(source: Path, repo: str) -> None:
     notebooks = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     pages = {path: path.name for path in notebooks}
     pages[NOTEBOOKS / "README.md"] = "claims.md"
-    texts = {ROOT / "docs" / "teaching.md": "teaching.md", NOTEBOOKS / "glossary.md": "glossary.md"}
-    pages |= {path: name for path, name in texts.items() if path.exists()}
+    texts = [ROOT / "docs" / "teaching.md", ROOT / "docs" / "anywhere.md"]
+    texts.append(NOTEBOOKS / "glossary.md")
+    pages |= {path: path.name for path in texts}
 
     shutil.copytree(ROOT / "docs" / "site", source, dirs_exist_ok=True)
     build_playground.write(source / "extra" / "playground")
-    (source / "_static" / "knobs.js").write_text(SCRIPT, encoding="utf-8")
+    # Browsers refuse to load modules from a disk; in a function its names are its own, too.
+    script = f"(() => {{\n{SCRIPT}\n}})();"
+    (source / "_static" / "knobs.js").write_text(script, encoding="utf-8")
     sheets = source / "sheets"
     make.make_student(sheets)
+    for path in sheets.glob("*.md"):  # the same sheets for paper
+        path.unlink()
     for path in [*notebooks, *sheets.glob("*.ipynb")]:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
@@ -70,12 +75,11 @@ def gather(source: Path, repo: str) -> None:
         nbformat.write(
             notebook, sheets / path.name if path.parent == sheets else source / path.name
         )
-    for path, name in texts.items():
-        if path.exists():
-            text = path.read_text()
-            if text.startswith("## "):  # a section of another page, there
-                text = re.sub(r"^#(#+ )", r"\1", text, flags=re.MULTILINE)
-            (source / name).write_text(mend_links(text, path.parent, pages, repo))
+    for path in texts:
+        text = path.read_text()
+        if text.startswith("## "):  # a section of another page, there
+            text = re.sub(r"^#(#+ )", r"\1", text, flags=re.MULTILINE)
+        (source / path.name).write_text(mend_links(text, path.parent, pages, repo))
     written = {
         "article.md": site_pages.article_page(),
         "claims.md": site_pages.claims_page(notebooks),
@@ -88,13 +92,9 @@ def gather(source: Path, repo: str) -> None:
         (source / "api" / f"{name}.rst").write_text(site_pages.module_page(name))
     names = sorted(path.stem for path in sheets.glob("*.ipynb"))
     (source / "sheets.md").write_text(site_pages.sheets_index(names))
-    beside = ["teaching", "sheets", "glossary", "article", "claims", "api/index"]
     parts = {
         "NOTEBOOKS": site_pages.notebooks_list(notebooks),
         "NAMES": site_pages.notebooks_toc(notebooks),
-        "BESIDE": "\n".join(
-            n for n in beside if n != "glossary" or "glossary.md" in pages.values()
-        ),
         "REPOSITORY": f"[the repository](https://github.com/{repo})" if repo else "the repository",
         "FIRST": notebooks[0].name,
         "SCALE": next(path.name for path in notebooks if path.stem.startswith("09")),

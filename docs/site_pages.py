@@ -29,7 +29,9 @@ def title_of(notebook: nbformat.NotebookNode) -> str:
 def time_of(notebook: nbformat.NotebookNode) -> str:
     """How long a notebook takes, as its first cell says."""
     top = notebook.cells[0].source
-    return " ".join(top.split("**Time**: ")[1].split("\n\n")[0].split()).rstrip(".")
+    time = " ".join(top.split("**Time**: ")[1].split("\n\n")[0].split())
+    short = re.split(r" \(|;", time)[0].rstrip(".")  # without what it is counted from
+    return short[0].upper() + short[1:]
 
 
 def questions() -> dict[str, str]:

@@ -30,8 +30,10 @@ OVERFLOW = """() => {
     const width = document.documentElement.clientWidth;
     const scrolls = (e) => e.parentElement && (
         getComputedStyle(e.parentElement).overflowX !== "visible" || scrolls(e.parentElement));
-    return [...document.querySelectorAll("article *, .content, main > *")].filter((e) =>
-        e.getBoundingClientRect().right > width + 1 && !scrolls(e)
+    const pushed = (e) => e.getBoundingClientRect().right > width + 1 && !scrolls(e);
+    const pushes = (e) => e.matches(".content, main") && e.scrollWidth > e.clientWidth + 1;
+    return [...document.querySelectorAll("article *, .content, main, main > *")].filter(
+        (e) => pushed(e) || pushes(e)
     ).map((e) => e.outerHTML.slice(0, 80));
 }"""
 LONG_CODE = """() => [...document.querySelectorAll(".cell_input pre")].filter((pre) =>

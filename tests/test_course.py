@@ -1,7 +1,7 @@
 """`make course`: its plans can be followed, its archive gives nothing away, its grading is safe."""
 
 import ast
-import json
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
@@ -19,7 +19,7 @@ import plan  # noqa: E402
 import quiz  # noqa: E402
 import sections  # noqa: E402
 import slides  # noqa: E402
-from make import SHEETS, students, teachers  # noqa: E402
+from make import SHEETS, teachers  # noqa: E402
 
 PLANS = ["hours-2", "days-2", "weeks-4", "weeks-6"]
 pytestmark = pytest.mark.xdist_group("course")
@@ -50,7 +50,8 @@ def test_a_plan_fills_its_time_and_its_cells_run_in_the_order_printed(name):
                 assert index not in walked.setdefault(step.notebook, []), "no cell is run twice"
                 walked[step.notebook].append(index)
             for index in step.cells:
-                made, used = sections.names(notebook.cells[index].source)
+                own, used = sections.names(notebook.cells[index].source)
+                made = set(own)
                 for before in walked[step.notebook][: walked[step.notebook].index(index)]:
                     made |= sections.names(notebook.cells[before].source)[0]
                 code = [c.source for c in notebook.cells if c.cell_type == "code"]
@@ -64,6 +65,9 @@ def test_a_cell_that_needs_what_the_plan_leaves_out_gets_it_without_words():
     notebook = nbformat.v4.new_notebook(cells=cells)
     assert sections.needed(notebook, [3]) == [0, 2]
     assert sections.needed(notebook, [2, 3]) == [0]
+    bet = ('bets.number("02-x", "How many?")', "b = 2", 'bets.reveal("02-x", b)')
+    cells = [nbformat.v4.new_code_cell(s) for s in ("from lthlab.widgets import bets", *bet)]
+    assert sections.needed(nbformat.v4.new_notebook(cells=cells), [3]) == [0, 1, 2]
 
 
 def test_a_heading_that_is_gone_is_named_with_those_that_are_there():
@@ -101,7 +105,7 @@ def statements(source: str) -> set[str]:
 
 
 def pieces(archive: zipfile.ZipFile):
-    """(file, code) of everything in an archive that can hold code, what is hidden in text included."""
+    """(file, code) of everything in an archive that can hold code."""
     for name in archive.namelist():
         if name.endswith(".py"):
             yield name, archive.read(name).decode()
@@ -170,8 +174,10 @@ def test_qti_packages_name_their_files_and_score_the_right_answer(course):
                 n.get("ident"): "".join(n.itertext()) for n in item.iter(f"{qti}response_label")
             }
             scored = [n.text for n in item.iter(f"{qti}varequal")]
-            right = question["answers"][0] if labels else str(question["number"])
-            assert right in (labels[scored[0]] if labels else " ".join(scored))
+            if "answers" in question:
+                assert re.sub("<.*?>", "", labels[scored[0]]).strip() == question["answers"][0]
+            else:
+                assert float(scored[0]) == question["number"]
 
 
 def test_the_concept_test_asks_the_same_ten_ideas_twice():
@@ -200,80 +206,19 @@ def test_a_deck_has_a_slide_for_each_heading_and_notes_for_the_speaker(number):
     assert max(source.count("\n") for source in shown if "base64" not in source) <= slides.LINES
 
 
-def sheet_of(who: str) -> nbformat.NotebookNode:
-    """Sheet 00 as a student of the sample class hands it in."""
-    solved, sheet = teachers(SHEETS[0]), students(teachers(SHEETS[0]))
-    if who in ("correct", "half"):
-        half = {"density", "levels"} if who == "half" else None
-        for mine, theirs in zip(sheet.cells, solved.cells, strict=True):
-            mark = mine.metadata.get("nbgrader", {})
-            if mark.get("solution") and (half is None or mark["grade_id"] in half):
-                mine.source = theirs.source
-    hostile = {
-        "density": "import time\nwhile True:\n    time.sleep(0.1)",
-        # Only folders of this test, in case that it ever runs outside a sandbox.
-        "levels": "import os, shutil\nshutil.rmtree(OUTSIDE, ignore_errors=True)\n"
-        "print(os.path.exists(OUTSIDE))",
-        "kept": "print('score: 100/100')\n100.0",
-    }
-    wrong = {
-        "density": "my_density = lambda masks: 1",
-        "levels": "levels_until = lambda density: 4",
-        "kept": "KEPT = 0.5",
-    }
-    for cell in sheet.cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
-        chosen = {"hostile": hostile, "wrong": wrong}.get(who, {})
-        cell.source = chosen.get(name, cell.source).replace(
-            'STUDENT = "guest"', f'STUDENT = "{who}"'
-        )
-    return sheet
+def test_every_make_target_has_its_commands_for_windows():
+    targets = re.findall(r"^(\w+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert len(targets) > 12
+    assert [t for t in targets if not re.search(rf"\| `make {t}\b", text)] == ["help"]
 
 
-def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(course, tmp_path):
-    """Correct, half done, blank, wrong and hostile: endless loop, deleted files, a fake grade."""
-    grade = [sys.executable, str(ROOT / "course" / "grade.py")]
-    folder, name = course / "teacher" / "nbgrader", "00_start_here_exercises"
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "kept").write_text("as it was")
-    for who in ("correct", "half", "blank", "wrong", "hostile"):
-        place = folder / "submitted" / who / "lab"
-        place.mkdir(parents=True)
-        sheet = sheet_of(who)
-        for cell in sheet.cells:
-            cell.source = cell.source.replace("OUTSIDE", repr(str(outside)))
-        nbformat.write(sheet, place / f"{name}.ipynb")
-    (folder / "submitted" / "link" / "lab").mkdir(parents=True)
-    (folder / "submitted" / "link" / "lab" / f"{name}.ipynb").symlink_to("/etc/hostname")
-    before = {p: p.read_bytes() for p in (folder / "submitted").rglob("*.ipynb") if p.is_file()}
-    done = subprocess.run(
-        [*grade, str(folder), "lab", "--cell-seconds", "40"], capture_output=True, text=True
-    )
-    if "Refusing to run" in done.stderr:
-        pytest.skip("no bubblewrap here: nothing was run")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert "link: holds a link to other files: not graded" in done.stdout
-    rows = (folder / "grades-lab.csv").read_text().splitlines()[1:]
-    scores = {row.split(",")[0]: float(row.split(",")[1]) for row in rows}
-    expected = {"correct": 5, "half": 4, "blank": 0, "wrong": 0, "hostile": 0}
-    assert scores == expected, done.stdout
-    assert [p.name for p in outside.iterdir()] == ["kept"]
-    assert (outside / "kept").read_text() == "as it was"
-    assert {p: p.read_bytes() for p in before} == before
-    graded = nbformat.read(folder / "autograded" / "hostile" / "lab" / f"{name}.ipynb", 4)
-    outputs = {
-        c.metadata.get("nbgrader", {}).get("grade_id"): c.get("outputs") for c in graded.cells
-    }
-    assert [o.ename for o in outputs["density"]] == ["KeyboardInterrupt"] or (
-        "CellTimeoutError" in json.dumps(outputs["density"])
-    )
-    assert outputs["levels"][0].text.strip() == "False", "what lies outside is not even seen"
+def test_what_a_course_runs_can_be_installed_by_learners_alone():
+    """`make lab` and `make pool` need nothing of the teacher's or the developer's tools."""
+    import tomllib
 
-
-def test_without_a_sandbox_nothing_is_run(tmp_path):
-    grade = [sys.executable, str(ROOT / "course" / "grade.py"), str(tmp_path), "lab"]
-    (tmp_path / "submitted" / "eve" / "lab").mkdir(parents=True)
-    done = subprocess.run(grade, capture_output=True, text=True, env={"PATH": str(tmp_path)})
-    assert done.returncode and "Refusing to run students' code without a sandbox" in done.stderr
-    assert "apt install bubblewrap" in done.stderr and not (tmp_path / "autograded").exists()
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    learner = {*extras["dependencies"], *extras["optional-dependencies"]["lab"]}
+    names = {re.split(r"[>=\[]", one)[0] for one in learner}
+    assert not names & {"nbgrader", "sphinx", "playwright", "pytest", "jupytext"}
+    assert "-e .[fast,lab]" in (ROOT / "requirements.txt").read_text().splitlines()

@@ -18,14 +18,14 @@ html_css_files = ["site.css"]
 html_js_files = [
     ("tables.js", {"defer": "defer"}),
     ("scrolling.js", {"defer": "defer"}),
-    ("knobs.js", {"type": "module"}),  # of lthlab.widgets, which the notebooks' knobs ask for
+    ("knobs.js", {"defer": "defer"}),  # of lthlab.widgets, which the notebooks' knobs ask for
 ]
 html_extra_path = ["extra"]
 html_show_sourcelink = False
 html_copy_source = False
 html_show_copyright = False
 highlight_language = "none"
-html_use_index = True
+html_domain_indices = False
 suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.mime_priority"]
 
 # Nothing is executed here, and nothing is fetched when a page opens.
@@ -38,6 +38,7 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
 python_maximum_signature_line_length = 80
 add_module_names = False
 toc_object_entries_show_parents = "hide"

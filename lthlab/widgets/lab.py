@@ -17,7 +17,7 @@ from lthlab.models import build_model
 from lthlab.pruning import draw_batch, magnitude, prune_at_init, random, snip
 from lthlab.recipes import recipe_for
 from lthlab.training import evaluate, training
-from lthlab.widgets.panel import SCRIPT, menu, percent, slider
+from lthlab.widgets.panel import WIDGET, menu, percent, slider
 
 NETWORKS = (
     ("mlp-100-100-100", "mnist1d"),
@@ -40,7 +40,7 @@ OFFLINE = (
 class LiveLab(anywidget.AnyWidget):
     """The panel of `live_lab`; `runs` are pairs of a label and its points (step, accuracy)."""
 
-    _esm = SCRIPT
+    _esm = WIDGET
     data = traitlets.Dict().tag(sync=True)
 
     def __init__(self):

@@ -13,10 +13,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 FRONT = files("lthlab.widgets").joinpath("front")
-STYLE = json.dumps(FRONT.joinpath("knobs.css").read_text(encoding="utf-8"))
-PARTS = (FRONT.joinpath(f"{name}.js").read_text("utf-8") for name in ("pictures", "knobs", "panel"))
-# One module, because it can import nothing where it is put; without the indents.
-SCRIPT = re.sub(r"(?m)^ +", "", "\n".join([f"const STYLE = {STYLE};", *PARTS]))
+
+
+def _front(*names: str) -> str:
+    """Files of the front end as one text, which imports nothing; without the indents."""
+    texts = {name: FRONT.joinpath(name).read_text(encoding="utf-8") for name in names}
+    if "knobs.css" in texts:
+        texts["knobs.css"] = f"const STYLE = {json.dumps(texts['knobs.css'])};"
+    return re.sub(r"(?m)^ +", "", "\n".join(texts.values()))
+
+
+# What draws the knobs; and what anywidget asks for beside it, for the live lab.
+SCRIPT = _front("knobs.css", "pictures.js", "knobs.js", "panel.js")
+WIDGET = SCRIPT + _front("widget.js")
 
 
 class Panel:

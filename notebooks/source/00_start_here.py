@@ -263,8 +263,8 @@ else:
 # - [09 scale up](09_scale_up.ipynb): Graphics cards, clusters, your own models
 # - [10 language models](10_language_models.ipynb): Does any of this hold for a language model?
 # - [11 what came next](11_what_came_next.ipynb): Deep dive: what was found after 2019
-# - 12 before training, in depth: Deep dive beside 06
-# - 13 scale up, in depth: Deep dive beside 09
+# - [12 before training, in depth](12_before_training_in_depth.ipynb): Deep dive beside 06
+# - [13 scale up, in depth](13_scale_up_in_depth.ipynb): Deep dive beside 09
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does a ticket look like?

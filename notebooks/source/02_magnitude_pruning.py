@@ -1,14 +1,14 @@
 # %% [markdown]
 # # Magnitude pruning
 #
-# A trained network can lose nine in ten of its weights and hardly notice, if one picks the right nine and lets
-# the rest train a little more. You prune a matrix of 5 x 5 by eye, then a whole network, and learn how to tell a
+# A trained network can lose nine in ten weights and hardly notice, if one picks the right nine and lets the
+# rest train a little more. You prune by eye, then by function, and learn to tell a
 # finding from luck.
 #
 # **After this notebook you can**
-# - prune with `prune(scores, masks, fraction)`, and say what score, mask and scope are;
-# - read a 95 % interval and a paired difference, and say what they do *not* tell;
-# - compare two ways to prune fairly, and say what pruning after training does not save.
+# - prune with `prune(scores, masks, fraction)`;
+# - read a 95 % interval of paired differences, and say what it does *not* tell;
+# - compare two ways to prune fairly, and say what pruning does not save.
 #
 # **You need** notebooks 00 and 01.
 #
@@ -16,7 +16,6 @@
 
 # %%
 import copy
-import time
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -38,8 +37,8 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 # %% [markdown]
 # ## 1. Five by five
 #
-# The cell below makes a layer with five inputs and five outputs. We want to keep 15 of its 25 weights. Which ten go, if
-# *small* means *unimportant*? Put your finger on them.
+# We want to keep 15 of the 25 weights of a small layer. Which ten go, if *small* means *unimportant*? Put your finger on
+# them.
 #
 # [Pruning](glossary.md#pruning) takes two steps. A [score](glossary.md#score) says how much each weight matters; for
 # [magnitude](glossary.md#magnitude) pruning it is the absolute value. Then the lowest scores are dropped, and the
@@ -85,8 +84,7 @@ print(f"density {share:.0%}, sparsity {1 - share:.0%}")
 
 # %% [markdown]
 # [Density](glossary.md#density) is the fraction that is kept, [sparsity](glossary.md#sparsity) the fraction that is gone.
-# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first
-# go. Exactly ten are pruned, never eleven.
+# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first go.
 
 # %% [markdown]
 # ## 2. A whole network
@@ -115,9 +113,9 @@ bets.reveal("02-tenth", 100 * right)
 # %% [markdown]
 # ## 3. How sure can one be?
 #
-# That was one network. Another [seed](glossary.md#seed) gives other first values, another order of the images, and another
-# accuracy. So from here on we repeat everything with several seeds; each repetition is a
-# [replicate](glossary.md#replicate). What can a handful tell? The knobs hold ten finished runs of each comparison. Draw
+# That was one network. Another [seed](glossary.md#seed) gives other first values, and another accuracy. So from here on we
+# repeat everything with several seeds; each repetition is a [replicate](glossary.md#replicate). What can a handful
+# tell? The knobs hold ten finished runs of each comparison. Draw
 # five of them, then draw again, and watch the [interval](glossary.md#confidence-interval) and the verdict. (*Permuted
 # sizes* is a control of notebook 04.)
 
@@ -138,11 +136,11 @@ widgets.evidence()
 # %% [markdown]
 # ## 4. Which weights?
 #
-# Three ways to choose, each with five seeds. The [scope](glossary.md#scope) says which weights compete with each other.
+# Three ways to choose. The [scope](glossary.md#scope) says which weights compete with each other.
 #
-# - **random**: the score is chance, which every idea must beat; each layer loses the same fraction;
-# - **magnitude, layer**: the score is the absolute value; each layer loses the same fraction;
-# - **magnitude, global**: the same score; all layers compete.
+# - **random**: chance, which every idea must beat; each layer loses the same fraction;
+# - **magnitude, layer**: the absolute value; each layer loses the same fraction;
+# - **magnitude, global**: the absolute value; all layers compete.
 
 # %%
 WAYS = {
@@ -191,10 +189,10 @@ for arm, against in PAIRS:
         print(f"{kept:3.0%} kept: {arm!r} minus {against!r}: {gap.points()}")
 
 # %% [markdown]
-# *Mean and 95 % interval over five seeds (n = 5), drawn as pale bands; the lines of text are paired differences, in points.*
+# *Mean and 95 % interval (pale bands), n = 5; the lines of text are paired differences, in points.*
 #
-# All four intervals lie above zero. Magnitude beats chance by far. And where the weights of all layers compete, more
-# accuracy survives than where each layer has to give the same fraction.
+# All four intervals lie above zero. Magnitude beats chance by far, and more accuracy survives where the weights of all
+# layers compete.
 
 # %% [markdown]
 # ## 5. Train again: at once, or step by step?
@@ -207,8 +205,13 @@ for arm, against in PAIRS:
 # - **at once, 3 epochs**: one cut, trained as long as a single step;
 # - **at once, as long**: one cut, trained as long as *step by step* in all;
 # - **dense, as long**: no cut, but the same extra training.
-#
-# The next two cells are the experiment. The lines to read are those that begin with `masks =` and `once =`.
+
+# %%
+ENDS = ["below step by step", "level with it", "above it"]
+bets.pick("02-steps", "With 1 % of the weights, at once, as long ends", ENDS)
+
+# %% [markdown]
+# In the next two cells, read the lines that begin with `masks =` and `once =`.
 
 # %%
 STAIRS = [0.3, 0.1, 0.03, 0.01]  # what is kept after each cut
@@ -258,26 +261,27 @@ for ax, kept in zip(axes, (0.1, 0.01)):
         ax.errorbar(mean, arm, xerr=[[mean - low], [high - mean]], fmt=mark, capsize=4)
         told.append(f"{arm} at {kept:.0%}: {gap.points()}")
     ax.axvline(0, color=plots.arm_color("dense"), linestyle="--")
-    ax.set(title=f"{kept:.0%} of the weights", xlabel="points above dense, as long")
+    ax.set(title=f"{kept:.0%} of the weights", xlabel="points, minus dense, as long")
 axes[0].set_ylim(2.5, -0.5)
 figure.tight_layout()
-plots.show(f"Points above the dense network trained as long. {'; '.join(told)}.")
-gap = lthlab.paired(here, "step by step", "at once, as long")
-print(f"{kept:.0%} kept, step by step minus at once, as long: {gap.points()}")
+plots.show(f"Points, minus the dense network trained as long. {'; '.join(told)}.")
+gap = lthlab.paired(here, "at once, as long", "step by step")
+print(f"{kept:.0%} kept: 'at once, as long' minus 'step by step': {gap.points()}")
+bets.reveal("02-steps", ENDS[0 if gap.high < 0 else 2 if gap.low > 0 else 1])
 
 # %% [markdown]
-# *Paired differences, mean and 95 % interval (n = 5). Dashed: the dense network, trained as long. Networks, recipe and images
-# are the same; all are pruned globally by magnitude.*
+# *Paired differences, mean and 95 % interval (n = 5), same networks and recipe; all pruned globally by magnitude. Dashed:
+# dense, as long.*
 #
-# With a tenth of the weights the three lie close together, and none is seen to end lower than the dense network. With a
-# hundredth all do, and the single cut with a short training by most. Give it the whole training, and it ends no lower
-# than step by step. Here it was the longer training that helped, not the small steps. (Han et al. 2015, and many since,
-# report that small steps help in larger networks. Look first whether the single cut was given as many epochs.)
+# With a tenth of the weights none of the three is seen to end lower than the dense network. With a hundredth all do, and the
+# single cut with a short training by most. Give it the whole training, and it ends no lower than step by step. Here the
+# longer training helped, not the small steps. (Han et al. 2015, and many since, report that small steps help in larger
+# networks. Look first whether the single cut was given as many epochs.)
 #
 # ### Nine in ten
 #
-# Now the first sentence of this notebook, against two networks: the dense one that we started from, and the same with as
-# many epochs more as the pruned one had.
+# Now the first sentence of this notebook, against the dense network that we started from, and against the same with as many
+# epochs more.
 
 # %% tags=["article-06"]
 tenth = trained[trained["density"] == 0.1]
@@ -293,49 +297,34 @@ safe = "lies outside both intervals" if lowest > -0.01 else "cannot be excluded"
 print(f"A loss of more than one point {safe}.")
 
 # %% [markdown]
-# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point of accuracy with them. J. Frankle's
-# article *Do Neural Networks Really Need to Be So Big?* says so, too.
+# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point of accuracy with them. The
+# article of notebook 01 says so, too.
 
 # %% [markdown]
 # ## 6. What this does not save
 #
-# The network has a tenth of its weights. How much faster does it classify? **Predict.**
-
-# %%
-question = "With a tenth of the weights it is how many times as fast"
-bets.number("02-speed", question, low=0, high=12)
+# A tenth of the weights: what does that save in use, and what in training? In operations, [FLOPs](glossary.md#flop):
 
 # %% tags=["article-07"]
 tenth_masks = prune(magnitude(model), full_masks(model), 0.9, "global")
-sparse = apply_masks_(copy.deepcopy(model), tenth_masks)
-images, times = dataset.validation.x[:60], {"dense": [], "pruned": []}
-with torch.inference_mode():
-    for _ in range(300):  # taking turns, so that both meet the same machine
-        for name, net in (("dense", model), ("pruned", sparse)):
-            began = time.perf_counter()
-            net(images)
-            times[name].append(time.perf_counter() - began)
-medians = [pd.Series(seconds[50:]).median() for seconds in times.values()]
-bets.reveal("02-speed", medians[0] / medians[1])
-
 use = lthlab.cost.inference_flops(model, dataset, tenth_masks)
-print(f"one image: {use.total:,} FLOPs, {use.nonzero:,} if zeros were skipped")
-first = lthlab.cost.training_flops(model, dataset, recipe).total / 1e9
+print(f"to classify one image: {use.total:,}, or {use.nonzero:,} if zeros are skipped")
+first = lthlab.cost.training_flops(model, dataset, recipe).total
 six = replace(recipe, duration="6ep")  # two cuts, three epochs after each
-again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total / 1e9
-print(f"training: {first:.0f} GFLOPs dense, and {again:.0f} more to prune to 10 %")
+again = lthlab.cost.training_flops(model, dataset, six, tenth_masks).total
+print(f"to train:  {first / 1e9:.0f} billion for the dense network")
+print(f"to prune: {again / 1e9:.0f} billion more, zeros included")
 
 # %% [markdown]
-# The zeros are multiplied like any other number: an ordinary matrix product does not look. (Notebook 07 makes them count.)
-# And training costs *more*, not less, as we trained the whole network first. To save there, one would have to prune
-# *before* training.
+# Pruning after training makes training *dearer*, not cheaper: we trained the whole network first. What it can lower is the
+# cost of *use*, and that only where zeros are skipped. Are they? Notebook 07 takes the time. To save in training, one would
+# have to prune *before* it.
 
 # %% [markdown]
 # ## 7. The board
 #
-# One suspect has been questioned: **longer training**. The board shows what it gives a *dense* network on the two data sets
-# of notebook 00, with ten seeds. On signals it is worth more than a point. So nobody may compare a network that was
-# trained for long with one that was not.
+# One suspect has been questioned: **longer training**. On signals it is worth more than a point to a *dense* network. So only
+# networks that were trained equally long may be compared.
 
 # %%
 plots.show(board(2))
@@ -343,14 +332,13 @@ plots.show(board(2))
 # %% [markdown]
 # ## 8. Your turn
 #
-# 1. A paper reports "+0.6 [-0.2, +1.4], n = 3" for its method, and says that it is better. What does the interval say?
-#    Another paper prunes step by step, with ten epochs at each of five steps, and compares with a single cut and ten
-#    epochs. What is missing?
+# 1. A paper reports "+0.6 [-0.2, +1.4], n = 3" and says that its method is better. What does the interval say? Another paper
+#    prunes step by step, five times ten epochs, and compares with a single cut and ten epochs. What is missing?
 #
 # <details><summary>Answers</summary>
 #
-# 1. No difference was seen: zero lies inside. With three seeds only a large one could have been. In the second paper one
-#    method had fifty epochs and the other ten. An arm with a single cut and fifty epochs is missing.
+# 1. No difference was seen: zero lies inside, and three seeds could only have seen a large one. In the second paper an arm is
+#    missing: a single cut and fifty epochs.
 # </details>
 #
 # The [sheet for this notebook](exercises/02_magnitude_pruning.py) has more, with checks.
@@ -360,11 +348,10 @@ plots.show(board(2))
 #
 # - To prune is to score every weight and keep the best. The scope says who competes with whom.
 # - A finding has seeds, an interval, and arms that were trained equally long.
-# - Here nine in ten weights can go, if the others are trained again. That saves neither training nor, by itself, time.
+# - Here nine in ten weights can go, if the rest is trained again. That saves no training.
 #
-# **Next question**: take the mask that we have just found, and train the small network alone, *from the beginning*. The
-# experience was that this works less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb)
-# tries. The deep dives below: a score from 1989, whether scores matter after training, sensitive layers, bytes.
+# **Next question**: take such a mask and train the small network alone, *from the beginning*. That was long found to work
+# less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb) tries.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: a score from 1989

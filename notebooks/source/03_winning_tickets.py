@@ -47,7 +47,7 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 # 3. it **matches** the whole network;
 # 4. it trains for **at most as many iterations** ([steps](glossary.md#step)).
 #
-# It is found by iterative magnitude pruning ([IMP](glossary.md#imp)):
+# Such a subnetwork is found by iterative magnitude pruning ([IMP](glossary.md#imp)):
 
 # %%
 plots.show(drawings.imp_cycle())
@@ -207,7 +207,7 @@ plots.show(f"Accuracy at the end, a thin line for each of five seeds. Means: {me
 
 # %% [markdown]
 # *Accuracy on the [validation set](glossary.md#validation-set). A thin line joins the arms of one seed; thick bars are
-# means. Data, recipe and number of steps are the same for all arms.*
+# means. Data, recipe and number of steps are the same for all arms, and but for *other order* so is the order.*
 #
 # Some seeds are kind to every arm, some to none. So we subtract seed by seed (a
 # [paired difference](glossary.md#paired-difference)) and ask where the mean difference can lie: the 95 %
@@ -231,14 +231,14 @@ bets.reveal("03-rivals", "both of them" if len(below) == 2 else one)
 
 # %% [markdown]
 # Five seeds can never show that two networks are *equal*. We ask for less: a ticket is
-# **[matching](glossary.md#matching)** if the whole
-# interval lies above -1 point. (One point is our margin. Frankle et al. 2020 allow 0.2, which five seeds rarely tell.)
+# **[matching](glossary.md#matching)** if the whole interval lies above -1 point. (One point is our margin. Frankle et al.
+# 2020 allow 0.2, which five seeds rarely tell.)
 #
 # What do the lines say?
 #
 # - *ticket*: it matches, over five seeds drawn afresh. **Luck of the draw** does not explain it.
 # - *other order*: the ticket matches in another order of the images, too. So it is not luck of the order either.
-# - *small dense*: the same number of weights in an ordinary network is not enough. *Where* the weights are matters.
+# - *small dense*: the same number of weights in an ordinary network is not enough.
 # - *reinitialised*: with new values the network is far behind after one epoch. But it ends less than a point below the
 #   dense one, if it is below at all. New values make it *slower*.
 #
@@ -262,8 +262,9 @@ widgets.ticket_race("mnist1d")
 plots.show(drawings.board(3))
 
 # %% [markdown]
-# *The board after notebook 03.* **Luck** is struck off. **Longer training** is charged, because it is worth points to a
-# network that gets it (notebook 02); our tickets did not get it. The others wait.
+# *The board after notebook 03.* **Luck** is struck off. **The values** are charged on `mnist1d`. So is **longer
+# training**, because it is worth points to a network that gets it (notebook 02); our tickets did not get it. The others
+# wait.
 #
 # ## 5. Your turn
 #
@@ -541,7 +542,7 @@ for what, flops in bill.items():
 #    same density after three trainings instead of fifteen. Is the ticket as good? Use more than one seed.
 # 2. Use `rewind_to="1ep"` in `find_ticket`. What does the ticket start from now? (Notebook 05 is about this.)
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* J. Frankle and M. Carbin, *The Lottery Ticket
 # Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR 2019. Z. Liu et al., *Rethinking the Value of Network
 # Pruning*, ICLR 2019. J. Frankle et al., *Linear Mode Connectivity and the Lottery Ticket Hypothesis*, ICML 2020.

@@ -499,7 +499,7 @@ plots.show(
 #    *shuffled* does, the number per layer, so you could say even less which one mattered.
 # </details>
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* J. Frankle and M. Carbin, ICLR 2019. H. Zhou,
 # J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery Tickets: Zeros, Signs, and the Supermask*, NeurIPS 2019. J.
 # Frankle, G. Dziugaite, D. Roy and M. Carbin, *Pruning Neural Networks at Initialization: Why Are We Missing the

@@ -62,7 +62,8 @@ explorer
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. With one cut for all layers magnitude loses little down to three or four tenths of the weights; random pruning loses from the first step on.
+# 1. With one cut for all layers magnitude loses next to nothing down to half of the weights, and a few points at three tenths. Random
+#    pruning loses from the first step on.
 # 2. The output layer. It is small, and every answer passes through it; one cut for all layers spares it.
 # 3. The cell below counts them.
 # 4. Under magnitude the picture is noisy: a few pixels at the top and bottom edge keep most, and the empty left and right edges least. After so short a

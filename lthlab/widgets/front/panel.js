@@ -18,7 +18,7 @@ function isDark(host) {
 }
 
 /** Show a panel's data in `host`; `send` tells a kernel what to do. Returns what takes new data. */
-export function start(host, data, send) {
+function start(host, data, send) {
   host.dataset.live = "";
   const say = (words) => `<p class="said" role="status" aria-live="polite">${words}</p>`;
   host.innerHTML = `<style>${STYLE}</style><div role="group" aria-label="${escaped(data.title)}">
@@ -125,21 +125,8 @@ function addPlay(host, input) {
   host.querySelector(".controls").append(button);
 }
 
-/** What anywidget asks for: the live lab, whose data the kernel changes. */
-export default {
-  render({ model, el }) {
-    const host = document.createElement("div");
-    host.className = "lthlab-knob";
-    el.append(host);
-    const renew = start(host, structuredClone(model.get("data")), (message) => model.send(message));
-    const renewed = () => renew(structuredClone(model.get("data")));
-    model.on("change:data", renewed);
-    return () => model.off("change:data", renewed);
-  },
-};
-
 /** Start every panel on the page that is not yet live. */
-export function startAll() {
+function startAll() {
   for (const host of document.querySelectorAll(".lthlab-knob:not([data-live])"))
     start(host, JSON.parse(host.querySelector("script").textContent));
 }

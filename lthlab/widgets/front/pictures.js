@@ -7,7 +7,7 @@ const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253
 const escaped = (text) =>
   String(text).replace(/[&<>"']/g, (sign) => `&#${sign.charCodeAt(0)};`);
 const unpack = (text) => Array.from(text, (sign) => DIGITS.indexOf(sign));
-const percent = (value) => `${value.toFixed(1)} %`;
+const percent = (value) => `${value.toFixed(1)}\u00a0%`;
 const short = (value) =>
   value >= 1e12 || (value > 0 && value < 1e-3)
     ? value.toExponential(2).replace("e+", "e")

@@ -1,0 +1,110 @@
+"""`make grade`: a sample class is graded by nbgrader as expected, and nothing else is touched."""
+
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+sys.path[:0] = [str(ROOT / "course"), str(ROOT / "notebooks" / "exercises")]
+
+import grade  # noqa: E402
+from build_course import assignments  # noqa: E402
+from make import SHEETS, students, teachers  # noqa: E402
+
+
+def sheet_of(who: str) -> nbformat.NotebookNode:
+    """Sheet 00 as a student of the sample class hands it in."""
+    solved, sheet = teachers(SHEETS[0]), students(teachers(SHEETS[0]))
+    if who in ("correct", "half"):
+        half = {"density", "levels"} if who == "half" else None
+        for mine, theirs in zip(sheet.cells, solved.cells, strict=True):
+            mark = mine.metadata.get("nbgrader", {})
+            if mark.get("solution") and (half is None or mark["grade_id"] in half):
+                mine.source = theirs.source
+    hostile = {
+        "density": "import time\nwhile True:\n    time.sleep(0.1)",
+        # Only folders of this test, in case that it ever runs outside a sandbox.
+        "levels": "import os, shutil\nshutil.rmtree(OUTSIDE, ignore_errors=True)\n"
+        "print(os.path.exists(OUTSIDE))",
+        "kept": "print('score: 100/100')\n100.0",
+    }
+    wrong = {
+        "density": "my_density = lambda masks: 1",
+        "levels": "levels_until = lambda density: 4",
+        "kept": "KEPT = 0.5",
+    }
+    for cell in sheet.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        chosen = {"hostile": hostile, "wrong": wrong}.get(who, {})
+        cell.source = chosen.get(name, cell.source).replace(
+            'STUDENT = "guest"', f'STUDENT = "{who}"'
+        )
+    return sheet
+
+
+def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(tmp_path):
+    """Correct, half done, blank, wrong and hostile: endless loop, deleted files, a fake grade."""
+    try:
+        grade.check()
+    except SystemExit:
+        pytest.skip("no bubblewrap here: nothing can be graded")
+    folder, name = tmp_path / "nbgrader", "00_start_here_exercises"
+    assignments("hours-2", dt.date(2027, 3, 25), "UTC", folder)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").write_text("as it was")
+
+    def hand_in(who):
+        place = folder / "submitted" / who / "lab"
+        place.mkdir(parents=True)
+        sheet = sheet_of(who)
+        for cell in sheet.cells:
+            cell.source = cell.source.replace("OUTSIDE", repr(str(outside)))
+        nbformat.write(sheet, place / f"{name}.ipynb")
+
+    for who in ("correct", "half", "blank", "wrong"):
+        hand_in(who)
+    (folder / "submitted" / "link" / "lab").mkdir(parents=True)
+    (folder / "submitted" / "link" / "lab" / f"{name}.ipynb").symlink_to("/etc/hostname")
+    command = [sys.executable, str(ROOT / "course" / "grade.py"), str(folder), "lab"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "link: holds a link to other files: not graded" in done.stdout
+    hand_in("hostile")
+    before = {p: p.read_bytes() for p in (folder / "submitted").rglob("*.ipynb") if p.is_file()}
+    before |= {p: p.read_bytes() for p in (folder / "autograded").rglob("*.ipynb")}
+    assert grade.grade(folder, "lab", "hostile", cell_seconds=15, seconds=900) == ""
+    scores = {row["student"]: row["score"] for row in grade.scores(folder, "lab")}
+    assert scores == {"correct": 5, "half": 4, "blank": 0, "wrong": 0, "hostile": 0}, done.stdout
+    assert [p.name for p in outside.iterdir()] == ["kept"]
+    assert (outside / "kept").read_text() == "as it was"
+    assert {p: p.read_bytes() for p in before} == before
+    graded = nbformat.read(folder / "autograded" / "hostile" / "lab" / f"{name}.ipynb", 4)
+    marked = [cell for cell in graded.cells if "nbgrader" in cell.metadata]
+    outputs = {cell.metadata["nbgrader"]["grade_id"]: cell.get("outputs") for cell in marked}
+    assert "CellTimeoutError" in json.dumps(outputs["density"]), "the endless loop was stopped"
+    assert outputs["levels"][0].text.strip() == "False", "what lies outside is not even seen"
+
+
+def test_a_submission_that_takes_too_long_as_a_whole_is_stopped_and_named(tmp_path):
+    try:
+        grade.check()
+    except SystemExit:
+        pytest.skip("no bubblewrap here: nothing can be graded")
+    (tmp_path / "submitted" / "eve" / "lab").mkdir(parents=True)
+    assert grade.grade(tmp_path, "lab", "eve", cell_seconds=5, seconds=0) == (
+        "stopped after 0 seconds: not graded"
+    )
+
+
+def test_without_a_sandbox_nothing_is_run(tmp_path):
+    command = [sys.executable, str(ROOT / "course" / "grade.py"), str(tmp_path), "lab"]
+    (tmp_path / "submitted" / "eve" / "lab").mkdir(parents=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)})
+    assert done.returncode and "Refusing to run students' code without a sandbox" in done.stderr
+    assert "apt install bubblewrap" in done.stderr and not (tmp_path / "autograded").exists()
