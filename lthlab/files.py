@@ -67,7 +67,7 @@ def save_tensors(tensors: Tensors, path: str | os.PathLike, kind: str, metadata:
     digest = hashlib.sha256(blank).hexdigest()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".")  # no longer than any name may be
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(_sign(blank, digest))

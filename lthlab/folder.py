@@ -37,7 +37,9 @@ class Folder:
         """Where a level lies: the arm's name made safe for every file system, and kept distinct."""
         arm, seed, level = key
         safe = re.sub(r"[^a-z0-9 -]", "", arm.lower())[:60].replace(" ", "-")
-        if safe.replace("-", " ") != arm:
+        # Windows keeps some names for devices; the empty one would be the run's folder itself.
+        kept = "|con|prn|aux|nul|(com|lpt)[0-9]"
+        if safe.replace("-", " ") != arm or re.fullmatch(kept, safe):
             safe = f"{safe}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
         return self.path / safe / f"seed-{seed:03d}-level-{level:02d}.safetensors"
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from helpers import ADAM, states_equal
 
+import lthlab
+from lthlab.folder import Folder
 from lthlab.models import build_model
 from lthlab.pruning import magnitude, random
 from lthlab.steps import STEPS
@@ -266,3 +268,37 @@ def test_what_happens_to_the_files_afterwards_does_not_reach_a_ticket(tiny, tmp_
         size = os.path.getsize(file)
         file.write_bytes(bytes(size))
     assert_same_tickets(found, find_ticket(model, tiny, ADAM, **SEARCH))
+
+
+HOSTILE = [
+    "..",
+    "../../up",
+    "/etc/passwd",
+    "a:b",
+    "a*b?",
+    "con",
+    "NUL",
+    "com1",
+    "aux",
+    "",
+    ".",
+    " ",
+]
+HOSTILE += ["ticket", "Ticket", "my arm", "my-arm", "tick\0et", "a\\b", "é" * 300, "layer " * 141]
+
+
+def test_names_of_arms_make_files_that_every_system_takes_and_that_stay_in_the_folder(tmp_path):
+    files = [Folder(tmp_path).file((arm, 7, 12)) for arm in HOSTILE]
+    assert len({str(file).lower() for file in files}) == len(HOSTILE), "each arm has its own"
+    for file in files:
+        assert file.parent.parent == tmp_path and file.parent.name not in ("", ".", "..")
+        assert all(part.isascii() and len(part) < 100 for part in (file.parent.name, file.name))
+        assert not set(file.parent.name) & set('<>:"/\\|?*\0. ')
+        assert file.parent.name not in ("con", "prn", "aux", "nul", "com1")
+
+
+def test_a_file_may_have_the_longest_name_that_the_system_takes(tmp_path, tiny):
+    masks = lthlab.full_masks(build_model("mlp-6", tiny))
+    path = tmp_path / ("m" * 255)
+    lthlab.save_masks(masks, path)
+    assert list(lthlab.load_masks(path)) == list(masks)
