@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lthlab.border import InputError, checked
 from lthlab.files import load_tensors, save_tensors
 from lthlab.levels import Key, Level, Setting
 from lthlab.steps import State, find_step
@@ -37,7 +38,8 @@ class Folder:
         """Where a level lies: the arm's name made safe for every file system, and kept distinct."""
         arm, seed, level = key
         safe = re.sub(r"[^a-z0-9 -]", "", arm.lower())[:60].replace(" ", "-")
-        if safe.replace("-", " ") != arm:
+        # Windows keeps some names for devices.
+        if safe.replace("-", " ") != arm or re.fullmatch("con|prn|aux|nul|(com|lpt)[0-9]", safe):
             safe = f"{safe}-{hashlib.sha256(arm.encode()).hexdigest()[:8]}"
         return self.path / safe / f"seed-{seed:03d}-level-{level:02d}.safetensors"
 
@@ -109,6 +111,7 @@ class Folder:
         return tensors, known
 
 
+@checked
 def identity(setting: Setting, version: str, *others: Callable | str) -> str:
     """What a run is known by: a digest of all that its results depend on, computed once.
 
@@ -117,7 +120,7 @@ def identity(setting: Setting, version: str, *others: Callable | str) -> str:
     the number of threads, a cache, or anything else of the machine.
     """
     if not version and any(getattr(other, "__name__", "") == "<lambda>" for other in others):
-        raise ValueError("A lambda has no name to be known by: define a function, or say version=.")
+        raise InputError("A lambda has no name to be known by: define a function, or say version=.")
     model, data = setting.build(0), setting.data
     splits = (data.train, data.validation, data.test)
     known = {

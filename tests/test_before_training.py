@@ -374,7 +374,7 @@ def test_synflow_in_many_steps_keeps_every_layer_where_magnitude_loses_one(tiny)
 
 @pytest.mark.parametrize("asked", [0, -0.1, 1.5])
 def test_impossible_densities_are_refused(tiny, asked):
-    with pytest.raises(ValueError, match="A density is a fraction, above 0 and"):
+    with pytest.raises(ValueError, match="density is a fraction above 0 and"):
         prune_at_init(build_model("mlp-5", tiny), snip, draw_batch(tiny.train), asked)
 
 

@@ -725,7 +725,7 @@ def test_an_arm_reads_only_what_it_needs(tmp_path, reads, needs):
 
 
 def test_an_arm_needs_arms_that_there_are():
-    with pytest.raises(ValueError, match="Unknown arm 'tickets'. Did you mean 'ticket'"):
+    with pytest.raises(ValueError, match="got 'tickets'. Did you mean 'ticket'"):
         lthlab.arm("mine", needs=("tickets",))
 
 

@@ -521,7 +521,7 @@ def test_the_nearest_level_is_meant_on_a_logarithmic_scale():
     wanted = {1: 1.0, 0.32: 1.0, 0.31: 0.1, 0.1: 0.1, 0.032: 0.1, 0.031: 0.01, 0.0001: 0.01}
     assert {density: ticket.at(density).density for density in wanted} == wanted
     for outside in (0, -0.1, 1.01, 20, math.nan):
-        with pytest.raises(ValueError, match="A density is a fraction"):
+        with pytest.raises(ValueError, match="density is a fraction"):
             ticket.at(outside)
 
 
