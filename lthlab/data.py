@@ -91,9 +91,6 @@ class Dataset:
     def __post_init__(self):
         for name, split in self._splits().items():
             check_labels(f"{name}.y", split.y, len(self.classes))
-            if split.x.shape[1:] != self.input_shape:
-                came = f"{tuple(split.x.shape[1:])} and {self.input_shape}"
-                raise InputError(f"{name} and train hold inputs of one shape; got {came}.")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -173,7 +170,7 @@ def make_dataset(
     y: Array,
     x_test: Array,
     y_test: Array,
-    classes: Sequence[str],
+    classes: str | Sequence[str],
     held_out: int,
     device: Device | None = None,
     tokens: bool = False,

@@ -104,7 +104,7 @@ def test_training_with_everything_pruned_leaves_no_products(name, tiny, tiny_sig
 
 def test_a_model_that_is_a_single_layer_is_counted_too():
     x = np.random.default_rng(0).normal(size=(20, 5))
-    dataset = make_dataset("flat", x, np.arange(20) % 2, x[:4], np.arange(4) % 2, list("ab"), 4)
+    dataset = make_dataset("flat", x, np.arange(20) % 2, x[:4], np.arange(4) % 2, "ab", 4)
     masks = {"weight": torch.tensor([[1, 0, 0, 0, 0], [1, 1, 0, 0, 0]], dtype=torch.bool)}
     assert inference_flops(nn.Linear(5, 2), dataset, masks) == Flops(20, 6)
 

@@ -563,7 +563,7 @@ def test_validation_is_balanced_over_classes_as_far_as_that_divides(
     held_out = 3 * min(held_out_of_each, of_each - 2) + extra
     labels = np.repeat([0, 1, 2], of_each)
     dataset = make_dataset(
-        "x", np.zeros((len(labels), 1)), labels, np.zeros((1, 1)), [0], list("abc"), held_out
+        "x", np.zeros((len(labels), 1)), labels, np.zeros((1, 1)), [0], "abc", held_out
     )
     counts = dataset.validation.y.bincount(minlength=3)
     assert int(counts.sum()) == held_out
@@ -575,7 +575,7 @@ def test_validation_never_takes_every_example_of_a_rare_class(counts, share):
     most = sum(counts) - len(counts)  # one of each class can stay
     assume(most > 0)
     held_out, labels = 1 + round(share * (most - 1)), np.repeat(range(len(counts)), counts)
-    x, classes = np.zeros((len(labels), 1)), list("abcde"[: len(counts)])
+    x, classes = np.zeros((len(labels), 1)), ("abcde"[: len(counts)])
     dataset = make_dataset("x", x, labels, np.zeros((1, 1)), [0], classes, held_out)
     left = dataset.train.y.bincount(minlength=len(counts)).tolist()
     assert min(left) >= 1
@@ -585,7 +585,7 @@ def test_validation_never_takes_every_example_of_a_rare_class(counts, share):
 
 def test_the_validation_split_of_balanced_data_is_the_one_it_always_was(fashion_mini):
     """Results in the reference tables are by these examples: another choice would move them all."""
-    draw = np.arange(12.0)[:, None], np.arange(12) % 3, np.zeros((1, 1)), [0], list("abc"), 6
+    draw = np.arange(12.0)[:, None], np.arange(12) % 3, np.zeros((1, 1)), [0], "abc", 6
     dataset = make_dataset("x", *draw)
     assert dataset.pictures(dataset.validation.x).flatten().round().tolist() == [0, 1, 11, 2, 7, 9]
     pixels = as_pixels(fashion_mini, fashion_mini.validation.x)
@@ -601,7 +601,7 @@ def test_a_feature_that_is_constant_in_training_keeps_its_scale(constant, shift,
     varying = np.random.default_rng(0).normal(size=examples)
     x = np.stack([np.full(examples, constant), varying], 1)
     x_test = np.array([[constant + shift, 0.0]])
-    dataset = make_dataset("x", x, np.arange(examples) % 2, x_test, [0], list("ab"), examples // 3)
+    dataset = make_dataset("x", x, np.arange(examples) % 2, x_test, [0], "ab", examples // 3)
     assert float(dataset.test.x[0, 0]) == pytest.approx(shift, abs=2e-3)
     assert dataset.train.x[:, 0].abs().max() < 2e-3
     assert float(dataset.train.x[:, 1].std(correction=0)) == pytest.approx(1, rel=1e-4)
@@ -612,7 +612,7 @@ def test_mean_and_deviation_are_those_of_the_training_split_alone():
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(60, 3, 5)) * [[1], [2], [3]], np.arange(60) % 2
     near, far = (
-        make_dataset("x", x, y, x_test, [0], list("ab"), 20)
+        make_dataset("x", x, y, x_test, [0], "ab", 20)
         for x_test in (np.zeros((1, 3, 5)), np.full((1, 3, 5), 1e6))
     )
     assert torch.equal(near.train.x, far.train.x)
@@ -631,7 +631,7 @@ def test_mean_and_deviation_are_those_of_the_training_split_alone():
 
 def test_bytes_are_pixels_from_0_to_1_and_a_constant_channel_does_no_harm():
     x = np.full((10, 1, 2, 2), 255, np.uint8)
-    dataset = make_dataset("white", x, np.arange(10) % 2, x[:2], [0, 1], list("ab"), 4)
+    dataset = make_dataset("white", x, np.arange(10) % 2, x[:2], [0, 1], "ab", 4)
     assert torch.equal(dataset.pictures(dataset.test.x), torch.ones(2, 1, 2, 2))
     assert torch.equal(dataset.train.x, torch.zeros(6, 1, 2, 2))
 
@@ -661,7 +661,7 @@ def test_make_dataset_refuses_arrays_that_do_not_fit(changes, said):
         "y": np.arange(10) % 2,
         "x_test": np.zeros((2, 1, 3)),
         "y_test": [0, 1],
-        "classes": list("ab"),
+        "classes": "ab",
         "held_out": 4,
     }
     assert len(make_dataset("fits", **fitting).train) == 6

@@ -242,7 +242,7 @@ def test_networks_for_numbers_say_that_words_are_for_a_gpt(name, words):
 def test_a_row_of_numbers_is_no_word():
     """A table's rows, say: (examples, features)."""
     x = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
-    dataset = make_dataset("flat", x, torch.arange(20) % 2, x[:4], [0, 1, 0, 1], list("ab"), 4)
+    dataset = make_dataset("flat", x, torch.arange(20) % 2, x[:4], [0, 1, 0, 1], "ab", 4)
     assert build_model("mlp-8", dataset)(dataset.train.x).shape == (16, 2)
     with pytest.raises(ValueError, match="gpt-1x8 takes words"):
         build_model("gpt-1x8", dataset)

@@ -56,7 +56,7 @@ def sentences():
     draw = np.random.default_rng(0).integers(0, 4, (160, 12))
     labels = np.apply_along_axis(lambda row: np.bincount(row, minlength=4).argmax(), 1, draw)
     return make_dataset(
-        "sentences", draw[:130], labels[:130], draw[130:], labels[130:], list("abcd"), 30, tokens=True
+        "sentences", draw[:130], labels[:130], draw[130:], labels[130:], "abcd", 30, tokens=True
     )
 
 
@@ -138,7 +138,7 @@ def test_flops_of_attention_fall_with_its_masks(tiny_signals):
 
 def test_without_the_word_whole_numbers_are_values():
     x = np.arange(48).reshape(12, 1, 4)
-    dataset = make_dataset("numbers", x[:8], np.arange(8) % 2, x[8:], np.arange(4) % 2, list("ab"), 2)
+    dataset = make_dataset("numbers", x[:8], np.arange(8) % 2, x[8:], np.arange(4) % 2, "ab", 2)
     assert dataset.train.x.dtype == torch.float32 and abs(float(dataset.train.x.mean())) < 1e-5
 
 
@@ -273,7 +273,7 @@ def test_a_torchvision_data_set_enters_as_its_arrays(tmp_path):
         60, (3, 8, 8), num_classes=3, transform=torchvision.transforms.PILToTensor()
     )
     x, y = (np.stack([np.asarray(example[part]) for example in fake]) for part in (0, 1))
-    dataset = make_dataset("fake", x[:50], y[:50], x[50:], y[50:], list("abc"), 10)
+    dataset = make_dataset("fake", x[:50], y[:50], x[50:], y[50:], "abc", 10)
     assert dataset.input_shape == (3, 8, 8) and abs(float(dataset.train.x.mean())) < 1e-4
     train(
         build_model("mlp-8", dataset),
