@@ -66,6 +66,10 @@ SEARCH = [
     (resnet2d_4, "fashion-mini", [0.4], [0, 96], 9),
 ]
 STABILITY_LEVEL = 9  # of the tickets whose stability is measured
+PAIRS, POINTS = (
+    3,
+    30,
+)  # of copies for each network, and on the line between two (Frankle et al. 2020)
 
 
 def search(n_jobs: int) -> None:
@@ -104,7 +108,7 @@ def find_tickets(name: str, k: int, level: int, n_jobs: int) -> None:
 
 
 def stability(n_jobs: int) -> None:
-    """Accuracy along the line between two copies by rewind step, of the study "rewinding".
+    """Accuracy along the lines between pairs of copies by rewind step, of the study "rewinding".
 
     Of the dense networks, and of their tickets.
     """
@@ -120,7 +124,7 @@ def stability(n_jobs: int) -> None:
 
 
 def line_between_copies(k: int, seed: int, level: int) -> pd.DataFrame:
-    """Two copies of one network, trained from the rewind step with orders of their own.
+    """Pairs of copies of one network, trained from the rewind step with orders of their own.
 
     Level 0 is the dense network, any other a ticket.
     """
@@ -129,10 +133,13 @@ def line_between_copies(k: int, seed: int, level: int) -> pd.DataFrame:
     arm = "ticket" if level else "dense"
     masks = finished[arm, seed, level].masks
     start = finished["dense", seed, 0].history.states[k]
-    orders = (1_000 + 2 * seed, 1_001 + 2 * seed)
-    model = setting.build(seed)
-    copies = train_copies(model, setting.data, setting.recipe, start, orders, masks)
-    line = interpolate(*copies, setting.data)
+    model, lines = setting.build(seed), []
+    for pair in range(PAIRS):
+        first = 1_000 + 2 * seed + 100 * pair
+        orders = (first, first + 1)
+        copies = train_copies(model, setting.data, setting.recipe, start, orders, masks)
+        lines.append(interpolate(*copies, setting.data, points=POINTS).assign(pair=pair))
+    line = pd.concat(lines)
     known = {"network": arm, "rewind_step": k, "seed": seed, "density": density(masks)}
     return line[line["metric"] == "accuracy"].assign(**known)
 
@@ -252,4 +259,5 @@ if __name__ == "__main__":
         own = (studies.length, studies.width, studies.connectivity, studies.forgetting)
         own += (studies.once, studies.pretraining)
         special |= {"bytes": studies.bytes_on_disk} | {study.__name__: study for study in own}
+        special["connectivity-rewinding"] = studies.connectivity_rewinding
         special[name](options.jobs) if name in special else make(name, options.jobs)

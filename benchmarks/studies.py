@@ -87,24 +87,35 @@ def connectivity(n_jobs: int) -> None:
     For the tickets of "mnist1d" and "fashion-mini", rewound to the start. `rise` is how far the
     error rises above the straight line between its two ends: 0 where only the ends differ.
     """
+    tables = [between_levels(name, 0) for name in MODELS]
+    save("connectivity", pd.concat(tables), connectivity.__doc__)
+
+
+def connectivity_rewinding(n_jobs: int) -> None:
+    """The same for the tickets of "rewinding", from the start and from the step of notebook 05."""
+    tables = [between_levels("rewinding", k) for k in (0, 96)]
+    save("connectivity-rewinding", pd.concat(tables), connectivity_rewinding.__doc__)
+
+
+def between_levels(name: str, k: int) -> pd.DataFrame:
+    """Barrier and rise of the error between each level and the next, by seed."""
     rows = []
-    for name in MODELS:
-        setting, finished = finished_levels(name)
-        levels = range(1, min(12, STUDIES[name]["levels"]) + 1)
-        for seed, level in itertools.product(STUDIES[name]["seeds"], levels):
-            ends = []
-            for number in (level - 1, level):
-                model = setting.build(seed)
-                arm = "ticket" if number else "dense"
-                model.load_state_dict(finished[arm, seed, number].trained)
-                ends.append(model)
-            line = interpolate(*ends, setting.data, points=11)
-            error = 1 - line.query("metric == 'accuracy'")["value"].to_numpy()
-            rise = (error - np.linspace(error[0], error[-1], len(error))).max()
-            kept = finished["ticket", seed, level].density
-            rows.append((name, seed, level, kept, error_barrier(line), rise))
-    columns = ["dataset", "seed", "level", "density", "barrier", "rise"]
-    save("connectivity", pd.DataFrame(rows, columns=columns), connectivity.__doc__)
+    setting, finished = finished_levels(name, k)
+    levels = range(1, min(12, STUDIES[name]["levels"]) + 1)
+    for seed, level in itertools.product(STUDIES[name]["seeds"], levels):
+        ends = []
+        for number in (level - 1, level):
+            model = setting.build(seed)
+            arm = "ticket" if number else "dense"
+            model.load_state_dict(finished[arm, seed, number].trained)
+            ends.append(model)
+        line = interpolate(*ends, setting.data, points=11)
+        error = 1 - line.query("metric == 'accuracy'")["value"].to_numpy()
+        rise = (error - np.linspace(error[0], error[-1], len(error))).max()
+        kept = finished["ticket", seed, level].density
+        rows.append((name, k, seed, level, kept, error_barrier(line), rise))
+    columns = ["dataset", "rewind_step", "seed", "level", "density", "barrier", "rise"]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def forgetting(n_jobs: int) -> None:

@@ -2,9 +2,9 @@
 
 The rooms, in the order that data walks through them: words, data, batches, models, masks, files,
 pruning, post_training, recipes, steps, training, levels, folder, tickets, dynamic, arms,
-experiments, statistics, cost, stability, plots, fast, widgets. What is used most can be imported
-from here; all else by its room, `lthlab.pruning.random`, say. `plots` and `widgets` are loaded when
-they are first asked for.
+experiments, statistics, cost, stability, plots, board, drawings, fast, widgets. What is used most
+can be imported from here; all else by its room, `lthlab.pruning.random`, say. `plots`, `board`,
+`drawings` and `widgets` are loaded when they are first asked for.
 """
 
 import importlib
@@ -57,6 +57,11 @@ __all__ = sorted(
 
 
 def __getattr__(name: str):
-    if name in ("plots", "widgets"):  # matplotlib and ipywidgets take their time
+    if name in (
+        "board",
+        "drawings",
+        "plots",
+        "widgets",
+    ):  # matplotlib and ipywidgets take their time
         return importlib.import_module(f"lthlab.{name}")
     raise AttributeError(f"module 'lthlab' has no attribute {name!r}")

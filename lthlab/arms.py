@@ -67,7 +67,7 @@ arm("reinitialised", needs=("ticket",), color=_RED, dashes=(1, 1))(controls.rein
 arm("reinitialised to scale", needs=("ticket",), color=_RED, dashes=(4, 1))(controls.to_scale)
 arm("permuted", needs=("ticket",), color=_BROWN, dashes=(4, 1))(controls.permuted)
 arm("permuted sizes", needs=("ticket",), color=_PINK, dashes=(4, 1))(controls.permuted_sizes)
-arm("signs", needs=("ticket",), color=_PINK)(controls.signs)
+arm("signs", needs=("ticket",), color=_PINK, dashes=(2, 2))(controls.signs)
 arm("shuffled", needs=("ticket",), color=_ORANGE, dashes=(3, 1, 1, 1))(controls.shuffled)
 arm("random", needs=("ticket",), dashes=(1, 2))(controls.randomly_pruned)
 

@@ -10,7 +10,7 @@ import seaborn as sns
 import torch
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, NullLocator
 
 from lthlab.arms import ARMS
 from lthlab.data import Dataset
@@ -20,19 +20,26 @@ from lthlab.statistics import interval
 # What is drawn beside arms: ways to prune, and the reader's own method.
 OTHERS = {
     "magnitude": ("#029e73", ()),
-    "magnitude, global": ("#56b4e9", ()),
+    "magnitude, global": ("#56b4e9", (4, 1.5)),
     "layer": ("#029e73", ()),
-    "global": ("#56b4e9", ()),
-    "OBD": ("#cc78bc", ()),
+    "global": ("#56b4e9", (4, 1.5)),
+    "OBD": ("#cc78bc", (1, 1)),
     "OBD, layer": ("#cc78bc", (2, 2)),
     "iterative": ("#029e73", ()),
-    "one-shot": ("#56b4e9", ()),
+    "one-shot": ("#56b4e9", (4, 1.5)),
     "one-shot, 3 epochs": ("#56b4e9", (1, 1)),
-    "my score": ("#5c2985", ()),
+    "my score": ("#5c2985", (5, 1, 1, 1)),
     "wanda": ("#de8f05", (3, 1)),
     "sparsegpt": ("#0173b2", (5, 1, 1, 1)),
 }
-_UNKNOWN = ("#0173b2", "#de8f05", "#029e73", "#cc78bc", "#ca9161", "#ece133")
+_UNKNOWN = (
+    ("#0173b2", ()),
+    ("#de8f05", (4, 1.5)),
+    ("#029e73", (1, 1)),
+    ("#cc78bc", (3, 1, 1, 1)),
+    ("#ca9161", (5, 1)),
+    ("#ece133", (2, 2)),
+)
 
 
 def look(arm: str, position: int = 0) -> tuple[str, tuple[float, ...]]:
@@ -42,7 +49,7 @@ def look(arm: str, position: int = 0) -> tuple[str, tuple[float, ...]]:
             return ARMS[word].color, ARMS[word].dashes
         if word in OTHERS:
             return OTHERS[word]
-    return _UNKNOWN[position % len(_UNKNOWN)], ()
+    return _UNKNOWN[position % len(_UNKNOWN)]
 
 
 def arm_color(arm: str, position: int = 0) -> str:
@@ -64,6 +71,11 @@ def show(alternative: str) -> None:
     picture = {"image/png": base64.b64encode(buffer.getvalue()).decode()}
     described = {"text/plain": alternative, **picture}
     display(described, raw=True, metadata={"image/png": {"alt": alternative}})
+
+
+def percent(fraction: float, position: int | None = None) -> str:
+    """A tick's label, for `set_major_formatter`, with all its digits, so that none repeats."""
+    return f"{100 * fraction:g} %"
 
 
 def band(values) -> tuple[float, float]:
@@ -121,7 +133,7 @@ def density_axis(ax: Axes, densities) -> None:
     ax.xaxis.set(
         major_locator=FixedLocator(ticks),
         minor_locator=NullLocator(),
-        major_formatter=lambda value, _: f"{100 * value:g} %",
+        major_formatter=percent,
     )
 
 
@@ -196,5 +208,5 @@ def sample_pictures(dataset: Dataset) -> plt.Figure:
 
 def _percent(ax: Axes, **labels: str) -> Axes:
     ax.set(**labels)
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(percent)
     return ax

@@ -7,8 +7,10 @@ import argparse
 import base64
 import copy
 import io
+import re
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import jupytext
@@ -19,6 +21,10 @@ from PIL import Image
 
 HERE = Path(__file__).parent
 SOURCES = sorted((HERE / "source").glob("[0-9][0-9]_*.py"))
+WORDS_A_MINUTE = 180
+BET = re.compile(r"\bbets\.(?:pick|order|number|curve)\(")
+KNOBS = re.compile(r'<script type="module" class="lthlab-knobs">.*?</script>', re.DOTALL)
+EXERCISE = re.compile(r"^\d+\. ", re.MULTILINE)
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -35,8 +41,7 @@ def execute(notebook: nbformat.NotebookNode) -> float:
     """Run every cell in order, in place; raises on the first error. Returns the seconds it took.
 
     Once in a great while an answer between kernel and client is lost, and both wait; then the whole
-    notebook is
-    run again, once, with a new kernel. No cell takes half as long as the limit.
+    notebook is run again, once, with a new kernel. No cell takes half as long as the limit.
     """
     for last in (False, True):
         began, attempt = time.perf_counter(), copy.deepcopy(notebook)
@@ -54,14 +59,27 @@ def execute(notebook: nbformat.NotebookNode) -> float:
             )
         else:
             notebook.cells = attempt.cells
+            for cell in notebook.cells:
+                if cell.cell_type == "code":
+                    cell.metadata["seconds"] = running(cell)
             return time.perf_counter() - began
+
+
+def running(cell: nbformat.NotebookNode) -> float:
+    """The seconds that a cell ran, by the kernel's clock."""
+    times = cell.metadata.get("execution", {})
+    began, ended = (times.get(f"iopub.status.{state}") for state in ("busy", "idle"))
+    if not (began and ended):
+        return 0.0
+    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(began)).total_seconds(), 1)
 
 
 def tidy(notebook: nbformat.NotebookNode) -> None:
     """Drop what is dead on a page without a kernel, and when each cell ran.
 
     Progress bars go, and widgets too, unless they brought a still picture (or text) to show in
-    their place. Large pictures get fewer colours.
+    their place. Knobs lose their script, which the website brings along. Large pictures get fewer
+    colours.
     """
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
@@ -70,6 +88,8 @@ def tidy(notebook: nbformat.NotebookNode) -> None:
             for output in cell.outputs:
                 if "image/png" in output.get("data", {}):
                     output.data["image/png"] = slim(output.data["image/png"])
+                if "lthlab-knob" in output.get("data", {}).get("text/html", ""):
+                    output.data["text/html"] = KNOBS.sub("", output.data["text/html"])
                 if output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None):
                     output.data.pop(
                         "text/plain", None
@@ -101,8 +121,42 @@ def only_prose_changed(notebook: nbformat.NotebookNode, built: Path) -> bool:
         return False
     for cell, done in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = done.outputs, done.execution_count
+        cell.metadata["seconds"] = done.metadata.get("seconds", 0.0)
     notebook.metadata["seconds"] = earlier.metadata.get("seconds")
     return True
+
+
+def spend(notebook: nbformat.NotebookNode) -> None:
+    """Put honest minutes where the source says {time}, from what the executed notebook holds.
+
+    Reading at 180 words a minute, a minute for each code cell, two for each picture, bet and
+    exercise, and the seconds that the cells ran. Cells tagged "deep" are no part of the core.
+    """
+    deep = ["deep" in cell.metadata.get("tags", []) for cell in notebook.cells]
+    core = [cell for cell, apart in zip(notebook.cells, deep, strict=True) if not apart]
+    seconds = sum(cell.metadata.get("seconds", 0.0) for cell in core)
+    counts = {
+        "words": sum(len(c.source.split()) for c in core if c.cell_type == "markdown"),
+        "code cells": sum(c.cell_type == "code" for c in core),
+        "pictures": sum(
+            "image/png" in output.get("data", {}) for c in core for output in c.get("outputs", [])
+        ),
+        "bets": sum(len(BET.findall(c.source)) for c in core if c.cell_type == "code"),
+        "exercises": sum(len(EXERCISE.findall(exercises_of(c))) for c in core),
+    }
+    words, cells, *others = counts.values()
+    minutes = words / WORDS_A_MINUTE + cells + 2 * sum(others) + seconds / 60
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+    line = f"about {5 * -(-minutes // 5):.0f} minutes ({told}; {seconds:.0f} s of computing)"
+    line += "; sections marked *deep dive* come on top." if any(deep) else "."
+    notebook.cells[0].source = notebook.cells[0].source.replace("{time}", line)
+    notebook.metadata["minutes"] = round(minutes)
+
+
+def exercises_of(cell: nbformat.NotebookNode) -> str:
+    """The text of a cell that sets exercises, without their answers."""
+    text = cell.source.split("<details>")[0]
+    return text if cell.cell_type == "markdown" and "Your turn" in text else ""
 
 
 def publish_pictures(notebook: nbformat.NotebookNode, root: Path) -> None:
@@ -123,6 +177,10 @@ def find_faults(source: Path, built: Path) -> list[str]:
     if not built.exists():
         return ["not built"]
     expected, found, faults = read_source(source), nbformat.read(built, as_version=4), []
+    for cell, done in zip(expected.cells, found.cells, strict=False):
+        cell.outputs = done.get("outputs", [])  # pictures and seconds count
+        cell.metadata["seconds"] = done.metadata.get("seconds", 0.0)
+    spend(expected)
     cells, those = (
         [(c.cell_type, c.source, c.metadata.get("tags", [])) for c in notebook.cells]
         for notebook in (expected, found)
@@ -159,6 +217,7 @@ def main() -> int:
             notebook.metadata["seconds"] = round(execute(notebook))  # for the table in README.md
             done = f"executed in {notebook.metadata['seconds']} s"
             tidy(notebook)
+        spend(notebook)
         nbformat.write(notebook, built)
         publish_pictures(notebook, options.output.parent)
         print(f"{built.name}: {done}")

@@ -222,6 +222,24 @@ def test_a_density_axis_reaches_the_sparsest_density():
     assert 0.005 in ax.get_xticks()
 
 
+@pytest.mark.parametrize("spread", [0.004, 0.03, 0.4])
+def test_the_ticks_of_an_accuracy_do_not_repeat(spread):
+    table = accuracies(results())
+    values = table["value"]
+    table["value"] = 0.82 + spread * (values - values.min()) / (values.max() - values.min())
+    ax = accuracy_by_density(table)
+    ticks = ax.get_yticks()
+    labels = [ax.yaxis.get_major_formatter()(tick) for tick in ticks]
+    assert len({*labels}) == len(labels) > 3
+    assert [float(label.removesuffix(" %")) for label in labels] == pytest.approx(100 * ticks)
+
+
+def test_other_names_differ_in_more_than_colour():
+    assert len({look("k", position)[1] for position in range(6)}) == 6
+    for one, other in (("layer", "global"), ("iterative", "one-shot"), ("magnitude", "OBD")):
+        assert look(one)[1] != look(other)[1]
+
+
 def area(vertices: np.ndarray) -> float:
     x, y = vertices[:, 0], vertices[:, 1]
     return abs(float(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1)))) / 2

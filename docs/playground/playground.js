@@ -116,7 +116,7 @@ function fail(reason) {
   say(`This did not work: ${reason}. Load the page again.`, true);
 }
 
-const isBusy = () => running && !paused;
+const isBusy = () => Boolean(running) && !paused;
 
 // What is known of a level.
 

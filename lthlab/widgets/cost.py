@@ -1,10 +1,6 @@
 """Cost calculator: from a network and its examples to FLOPs, dollars, energy and CO2e."""
 
-import ipywidgets
-import pandas as pd
-
-from lthlab.cost import Assumptions
-from lthlab.widgets.panel import WIDE, Panel, choice, percent, slider
+from lthlab.widgets.panel import Panel, menu, percent, slider
 
 # Peak FLOP/s, watts and dollars an hour; share of the peak that trainings reach; what the watts are
 # those of. NVIDIA's are the most that a board (SXM) draws by its data sheet, so that chips can be
@@ -18,6 +14,10 @@ HARDWARE = {
     "NVIDIA H100": (989e12, 700.0, 3.0, 0.4, BOARD),
 }
 GRIDS = {"world": 480, "Norway": 30, "France": 56, "Germany": 380, "USA": 370, "India": 710}
+KEPT = (1, 0.5, 0.2, 0.1, 0.05, 0.02)
+# Stops that a reader looks for, beside the round ones.
+PARAMETERS = {266_200: "LeNet-300-100", 1.75e11: "GPT-3"}
+TOKENS = {3e11: "GPT-3"}
 
 
 def cost_calculator() -> Panel:
@@ -29,37 +29,39 @@ def cost_calculator() -> Panel:
     1.50 dollars (Li 2020). Other prices and shares are round assumptions, as is the laptop.
     Overhead 1.1. Grids: g CO2e/kWh, rounded from Ember 2024.
     """
-
-    def draw(parameters, tokens, kept, chip, grid):
-        peak, watts, dollars, share, kind = HARDWARE[chip]
-        flops = 6 * parameters * kept * tokens
-        seconds = flops / (peak * share)
-        use = Assumptions(watts=watts, overhead=1.1, grams_per_kwh=GRIDS[grid])
-        rows = {
-            "FLOPs": f"{flops:.3g}",
-            "hours on one chip": f"{seconds / 3600:,.3g}",
-            "dollars of rent": f"{seconds / 3600 * dollars:,.3g}",
-            "kWh": f"{use.kwh(seconds):,.3g}",
-            "kg of CO2e": f"{use.co2e_grams(seconds) / 1000:,.3g}",
-        }
-        network = (
-            f"{parameters:.3g} parameters, {kept:.0%} of them kept, {tokens:.3g} tokens or images"
-        )
-        bill = ", ".join(f"{value} {name}" for name, value in rows.items())
-        table = pd.Series(rows).to_frame().to_html(header=False, border=0)
-        power = f"{watts:g} W ({kind})"
-        return f"{network}, on {chip}, {power}, electricity of {grid}: {bill}.", table
-
-    def log_slider(low, high, value, label):
-        return ipywidgets.FloatLogSlider(
-            value, min=low, max=high, step=0.1, description=label, readout_format=".2g", **WIDE
-        )
-
-    controls = {
-        "parameters": log_slider(4, 13, 266_200, "parameters"),
-        "tokens": log_slider(3, 14, 90_000, "tokens or images"),
-        "kept": slider([1, 0.5, 0.2, 0.1, 0.05, 0.02], "kept, if it paid", percent),
-        "chip": choice([*HARDWARE], "hardware"),
-        "grid": choice([*GRIDS], "electricity of"),
+    parameters, parameter = _scale("parameters", range(4, 13), PARAMETERS, 266_200)
+    tokens, token = _scale("tokens or images", range(3, 15), TOKENS, 100_000)
+    data = {
+        "chips": HARDWARE,
+        "grids": GRIDS,
+        "overhead": 1.1,
+        "kept": KEPT,
+        "parameters": parameters,
+        "tokens": tokens,
     }
-    return Panel("Cost calculator", controls, draw)
+    controls = [
+        parameter,
+        token,
+        slider("kept", "kept, if it paid", map(percent, KEPT)),
+        menu("chip", "hardware", HARDWARE),
+        menu("grid", "electricity of", GRIDS),
+    ]
+    sentence = (
+        "Here a calculator says what a training costs, from the number of parameters and examples, "
+        "the chip and the electricity: FLOPs, hours, dollars, kWh and CO2e. It needs JavaScript."
+    )
+    return Panel("cost", "Cost calculator", controls, data, sentence, "")
+
+
+def _scale(label: str, tens: range, named: dict[float, str], start: float) -> tuple[list, dict]:
+    """Stops at 1, 2 and 5 of each power of ten and at those with a name, and the slider of them."""
+    stops = sorted({digit * 10**ten for ten in tens for digit in (1, 2, 5)} | {*map(int, named)})
+    shown = [f"{_say(stop)} ({named[stop]})" if stop in named else _say(stop) for stop in stops]
+    return stops, slider(label.split()[0], label, shown, stops.index(start))
+
+
+def _say(count: int) -> str:
+    for word, unit in (("trillion", 10**12), ("billion", 10**9), ("million", 10**6)):
+        if count >= unit:
+            return f"{count / unit:g} {word}"
+    return f"{count:,}"

@@ -1,126 +1,163 @@
 """Sparsity explorer: what pruning to any density does to a trained network."""
 
 import copy
+import string
 import warnings
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lthlab import plots
-from lthlab.data import Dataset
-from lthlab.masks import apply_masks_, full_masks, layer_densities, prunable_weights
+from lthlab._common import IGNORED
+from lthlab.data import Dataset, Split
+from lthlab.masks import apply_masks_, full_masks, prunable_weights
 from lthlab.pruning import draw_batch, magnitude, prune, random, snip
 from lthlab.training import predict
-from lthlab.widgets.panel import Panel, Stage, choice, new_axes, percent, slider
+from lthlab.widgets.panel import Panel, looks, menu, percent, slider
+from lthlab.words import LETTERS
 
 SCORES = {"magnitude": magnitude, "SNIP": snip, "random": random}
-SCOPES = {"layer": "-", "global": "--"}
+SCOPES = ("layer", "global")
+DENSITIES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005)
+START = DENSITIES.index(0.1)
+WORDS, CELLS, BINS, FLIPS = 500, 8_000, 60, 8  # most words read, cells of all masks, bars, examples
+DIGITS = np.array([*(string.digits + string.ascii_letters)])  # the front end's, for 0 to 61
 
 
 def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
     """Prune a trained network by any method to any density, without training again: what is lost?
 
     The mask of a layer, the layer densities, the weights with the cut, the accuracy, and validation
-    examples whose answer flips. All networks are evaluated once, here; the knobs only look up. The
-    accuracies are in the panel's `table` (method, scope, density, accuracy).
+    examples whose answer flips; of a language model's data the first 500 words, and an answer is a
+    letter. All networks are evaluated once, here; the knobs only look up. The accuracies are in the
+    panel's `table` (method, scope, density, accuracy).
     """
-    batch, split = draw_batch(dataset.train, 100, seed), dataset.validation
-    scores = {name: score(model, batch, seed=seed) for name, score in SCORES.items()}
-    densities = [float(d) for d in np.geomspace(1, 0.005, 18).round(4)]
-    weights = {name: w.detach().cpu().numpy().copy() for name, w in prunable_weights(model).items()}
-    masks, answers = {}, {}
+    batch, split = draw_batch(dataset.train, min(100, len(dataset.train)), seed), dataset.validation
+    if split.y.dim() > 1:
+        split = Split(split.x[:WORDS], split.y[:WORDS])
+    counted, weights, pool = split.y != IGNORED, prunable_weights(model), {}
+
+    def answer(network: nn.Module) -> np.ndarray:
+        return predict(network, split).argmax(-1)[counted].cpu().numpy()
+
+    labels, found = split.y[counted].cpu().numpy(), []
+    right = answer(model) == labels
+    for method, score in SCORES.items():
+        scores = score(model, batch, seed=seed)
+        for scope in SCOPES:
+            accuracies, wrongs, flips, survived = [], [], [], dict.fromkeys(weights, 0)
+            for masks in _nested(scores, full_masks(model), scope):
+                survived = {name: survived[name] + mask.int() for name, mask in masks.items()}
+                given = answer(apply_masks_(copy.deepcopy(model), masks))
+                wrong = np.flatnonzero(right & (given != labels)).tolist()
+                # Those that are shown elsewhere before others: few enough to travel with the page.
+                shown = sorted(wrong, key=lambda example: (example not in pool, example))[:FLIPS]
+                flips.append(
+                    [(pool.setdefault(e, len(pool)), int(given[e])) for e in sorted(shown)]
+                )
+                accuracies.append(float((given == labels).mean()))
+                wrongs.append(len(wrong))
+            found.append(
+                {
+                    "method": method,
+                    "scope": scope,
+                    "density": DENSITIES,
+                    "accuracy": accuracies,
+                    "wrong": wrongs,
+                    "flips": flips,
+                    "layers": [
+                        _layer(w, survived[name], len(weights)) for name, w in weights.items()
+                    ],
+                    "pixels": _pixels(next(iter(survived.values())), dataset),
+                }
+            )
+    columns = ["method", "scope", "density", "accuracy"]
+    table = pd.DataFrame(found)[columns].explode(columns[2:], ignore_index=True)
+    table = table.astype({"density": float, "accuracy": float})
+    names, kept = [name.removesuffix(".weight") for name in weights], [*map(percent, DENSITIES)]
+    examples = counted.nonzero().tolist()
+    data = {
+        "looks": looks(*SCORES),
+        "layers": names,
+        "found": found,
+        "pool": [_example(split, dataset, *examples[number]) for number in pool],
+        "classes": dataset.classes,
+        "dense": float(right.mean()),
+        "image": dataset.input_shape[-1] if found[0]["pixels"] else 0,
+    }
+    controls = [
+        slider("density", "weights kept", kept, START),
+        menu("method", "method", SCORES),
+        menu("scope", "scope", SCOPES),
+        menu("layer", "layer", names),
+    ]
+    by_layer = table.query("scope == 'layer'")
+    at_start = by_layer[by_layer["density"] == DENSITIES[START]].set_index("method")["accuracy"]
+    sentence = (
+        f"Accuracy on validation data by the weights kept, not retrained, scope layer: "
+        f"{right.mean():.1%} dense; at {kept[START]} "
+        + ", ".join(f"{name} {value:.1%}" for name, value in at_start.items())
+        + "."
+    )
+
+    def still(ax):
+        plots.accuracy_by_density(by_layer, ax, by="method", y="accuracy")
+
+    panel = Panel("explorer", "Sparsity explorer", controls, data, sentence, still)
+    panel.table = table
+    return panel
+
+
+def _nested(scores, kept, scope: str):
+    """The masks of each density, each a part of the one before."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Layer collapse")  # to be seen in the picture
-        for method, scope in product(scores, SCOPES):
-            kept = full_masks(model)
-            for previous, density in pairwise([1.0, *densities]):
-                kept = prune(scores[method], kept, 1 - density / previous, scope)
-                pruned, key = apply_masks_(copy.deepcopy(model), kept), (method, scope, density)
-                masks[key], answers[key] = kept, predict(pruned, split).argmax(1).cpu().numpy()
-    labels, pictures = split.y.cpu().numpy(), split.x.cpu().numpy()
-    accuracy = pd.Series(
-        {key: (answer == labels).mean() for key, answer in answers.items()}
-    ).sort_index()
-    whole = "magnitude", "layer", 1.0
-    is_picture = len(dataset.input_shape) == 3
+        for previous, density in pairwise((1.0, *DENSITIES)):
+            kept = prune(scores, kept, 1 - density / previous, scope)
+            yield kept
 
-    places = [(left, 0.44, 0.2, 0.44) for left in (0.02, 0.27, 0.52, 0.78)]
-    places += [(0.02 + 0.12 * place, 0.02, 0.1, 0.25) for place in range(8)]
-    seen, bars, histogram, curve, *strip = new_axes((11.5, 5.6), *places)
-    names = [name.removesuffix(".weight") for name in weights]
-    bars.set(title="weights kept by layer", ylim=(0, 1), yticks=(0, 0.5, 1))
-    bars.set_xlim(-0.6, len(names) - 0.4)
-    crowded = {"rotation": 90, "fontsize": 7} if len(names) > 5 else {}
-    bars.set_xticks(range(len(names)), names, **crowded)
-    reach = max(abs(w).max() for w in weights.values())
-    edges = np.linspace(-reach, reach, 61)
-    histogram.set(yticks=[], xlim=(-reach, reach), ylim=(0, 1.05))
-    histogram.set_xlabel("value: kept, and pruned (grey)")
-    curve.set(ylim=(0, 1), yticks=(0, 0.5, 1))
-    curve.set_title("accuracy, not retrained\nsolid: layer, dashed: global")
-    plots.density_axis(curve, densities)
-    curve.set_xticks([1, 0.1, 0.01])
-    for ax in (seen, *strip):
-        ax.set(xlim=(0, 1), ylim=(0, 1))
-        ax.set_axis_off()
-    stage = Stage(seen)
 
-    def above(ax, text, size=12):
-        return ax.text(0.5, 1.04, text, ha="center", transform=ax.transAxes, fontsize=size)
+def _example(split: Split, dataset: Dataset, row: int, *place: int) -> dict:
+    """An example as the page shows it: grey values, a signal, or a word up to the letter asked."""
+    x, was = split.x[row].cpu(), int(split.y[(row, *place)])
+    if place:
+        letters = "".join(LETTERS[token] for token in x[1 : place[0] + 1])
+        return {"text": f"{letters}_", "was": was}
+    if is_image := x.dim() > 2:
+        x = x.mean(0)
+    values = (x - x.min()) / (x.max() - x.min()).clamp(min=1e-9)
+    return {"x": _pack(values), "columns": x.shape[-1] if is_image else 0, "was": was}
 
-    def fill(ax, matrix, colors):
-        options = {"aspect": "auto", "interpolation": "nearest", "extent": (0, 1, 0, 1)}
-        return ax.imshow(matrix, cmap=colors, **options)
 
-    def show_mask(layer, mask):
-        if layer == next(iter(weights)) and mask.ndim == 2 and is_picture:
-            counts = mask.sum(0).reshape(dataset.input_shape).sum(0)
-            return [fill(seen, counts, "viridis"), above(seen, "connections per pixel")]
-        rows = mask.reshape(len(mask), -1)
-        return [fill(seen, rows, "viridis"), above(seen, f"the mask of {layer}")]
+def _pack(values: Tensor | np.ndarray) -> str:
+    """Numbers from 0 to 1 as one character each."""
+    return "".join(DIGITS[np.round(61 * np.asarray(values)).astype(int).ravel()])
 
-    def show_values(layer, mask, color):
-        values = weights[layer]
-        kept, both = (np.histogram(part, edges)[0] for part in (values[mask], values))
-        return [
-            histogram.stairs(both / both.max(), edges, fill=True, color="0.8"),
-            histogram.stairs(kept / both.max(), edges, fill=True, color=color),
-            above(histogram, f"values of {layer}"),
-        ]
 
-    def show_example(ax, picture):
-        if is_picture:
-            return fill(ax, picture.mean(0), "gray_r")
-        heights = ((picture - picture.min()) / (picture.max() - picture.min())).flatten()
-        return ax.plot(np.linspace(0, 1, len(heights)), heights, color="0.2", linewidth=1)[0]
-
-    def draw(density, method, scope, layer):
-        key, color = (method, scope, density), plots.arm_color(method)
-        parts, mask = layer_densities(masks[key]), masks[key][layer].cpu().numpy()
-        moving = [*show_mask(layer, mask), *show_values(layer, mask, color)]
-        moving += bars.bar(range(len(parts)), [*parts.values()], color=color)
-        for other, style in SCOPES.items():
-            moving += curve.plot(accuracy[method, other], style, color=color)
-        moving.append(curve.scatter(density, accuracy[key], s=80, color="black"))
-        flipped = np.flatnonzero((answers[whole] == labels) & (answers[key] != labels))
-        for ax, example in zip(strip, flipped, strict=False):
-            was, is_now = (dataset.classes[answers[k][example]] for k in (whole, key))
-            moving += [show_example(ax, pictures[example]), above(ax, f"{was}: {is_now}?", 9)]
-        return (
-            f"{method}, scope {scope}: {percent(density)} of the weights kept, "
-            f"{percent(parts[layer])} of {layer}; accuracy {accuracy[key]:.1%} "
-            f"({accuracy[whole]:.1%} dense); {len(flipped)} right answers became wrong."
-        ), stage.show(moving)
-
-    controls = {
-        "density": slider(densities, "weights kept", percent, len(densities) // 2),
-        "method": choice([*SCORES], "method"),
-        "scope": choice([*SCOPES], "scope"),
-        "layer": choice([*weights], "layer"),
+def _layer(weight: Tensor, survived: Tensor, layers: int) -> dict:
+    """What the page shows of a layer; `survived` counts the densities at which a weight stands."""
+    values, survived = weight.detach().cpu().flatten(1), survived.cpu().flatten(1)
+    steps, reach, side = range(len(DENSITIES)), float(values.abs().max()) or 1.0, CELLS / layers
+    # Evenly spaced rows and columns, so that all layers fit into CELLS.
+    rows, columns = (torch.linspace(0, n - 1, min(int(side**0.5), n)).long() for n in values.shape)
+    counts = [np.histogram(values[survived > step], BINS, (-reach, reach))[0] for step in steps]
+    return {
+        "mask": "".join(DIGITS[survived[rows][:, columns].numpy().ravel()]),
+        "columns": len(columns),
+        "part": len(rows) * len(columns) < values.numel(),
+        "reach": reach,
+        "kept": [round(100 * (survived > step).double().mean().item(), 2) for step in steps],
+        "values": [_pack(row / counts[0].max()) for row in counts],
     }
-    panel = Panel("Sparsity explorer", controls, draw)
-    accuracy.index.names = ["method", "scope", "density"]
-    panel.table = accuracy.reset_index(name="accuracy")
-    return panel
+
+
+def _pixels(survived: Tensor, dataset: Dataset) -> list[str]:
+    """Connections that each pixel keeps, by density, where the first layer reads pixels."""
+    if len(dataset.input_shape) < 3 or survived.dim() > 2:
+        return []
+    counts = [(survived > step).sum(0).cpu() for step in range(len(DENSITIES))]
+    counts = [count.view(dataset.input_shape).sum(0) for count in counts]
+    return [_pack(count / count.max().clamp(min=1)) for count in counts]

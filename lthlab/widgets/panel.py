@@ -1,131 +1,92 @@
-"""What all widgets share: controls above a sentence and a picture that follow them."""
+"""What all knobs share: data that the front end (knobs.js) draws, and a still picture of them."""
 
 import base64
 import html
 import io
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+import re
+from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
-import ipywidgets
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
-from PIL import Image
 
-WIDE = {"style": {"description_width": "130px"}, "layout": {"width": "520px"}}
+FRONT = files("lthlab.widgets").joinpath("front")
 
 
-def new_axes(size: tuple[float, float], *places: tuple[float, ...]) -> list[Axes]:
-    """Axes at these places of a new figure, their vertical ones in percent."""
-    figure = Figure(figsize=size, dpi=72)
-    axes = [figure.add_axes(place) for place in places]
-    for ax in axes:
-        ax.yaxis.set_major_formatter(PercentFormatter(1))
-    return axes
+def _front(*names: str) -> str:
+    """Files of the front end as one text, which imports nothing; without the indents."""
+    texts = {name: FRONT.joinpath(name).read_text(encoding="utf-8") for name in names}
+    if "knobs.css" in texts:
+        texts["knobs.css"] = f"const STYLE = {json.dumps(texts['knobs.css'])};"
+    return re.sub(r"(?m)^ +", "", "\n".join(texts.values()))
 
 
-def training_axes() -> Axes:
-    """Validation accuracy over the steps of a training."""
-    (ax,) = new_axes((8, 4.3), (0.12, 0.15, 0.83, 0.81))
-    ax.set(xlabel="training step", ylabel="validation accuracy", ylim=(0, 1))
-    return ax
+# What draws the knobs; and what anywidget asks for beside it, for the live lab.
+SCRIPT = _front("knobs.css", "pictures.js", "knobs.js", "panel.js")
+WIDGET = SCRIPT + _front("widget.js")
 
 
-class Stage:
-    """A figure whose axes are drawn once; what moves is put on top, in a fifth of the time."""
+class Panel:
+    """A knob, as the last expression of a cell.
 
-    def __init__(self, ax: Axes):
-        self.canvas = FigureCanvasAgg(ax.figure)
-        self.canvas.draw()
-        self.background = self.canvas.copy_from_bbox(ax.figure.bbox)
-
-    def show(self, artists: list) -> bytes:
-        """The picture with these artists, as PNG; they are taken off again."""
-        self.canvas.restore_region(self.background)
-        for artist in artists:
-            artist.axes.draw_artist(artist)
-        for artist in artists:
-            artist.remove()
-        buffer = io.BytesIO()
-        picture = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
-        picture.save(buffer, "png", compress_level=1)
-        return buffer.getvalue()
-
-
-class Panel(ipywidgets.VBox):
-    """Controls above a sentence and a picture (or a table) that follow them.
-
-    `draw` gets the controls' values and returns the sentence, and a picture (PNG) or HTML. A page
-    without a kernel shows what is drawn for `still`, where there is most to see.
+    `data` (lists, dicts, numbers and text) are drawn by the function `kind` of knobs.js, which
+    needs no kernel. Where no script runs (GitHub, a notebook not trusted), `still` takes their
+    place: HTML, or a function that draws into matplotlib's axes; `sentence` says what it shows.
     """
 
     def __init__(
         self,
+        kind: str,
         title: str,
-        controls: dict[str, ipywidgets.Widget],
-        draw: Callable[..., tuple[str, bytes | str]],
-        extra=(),
-        **still,
+        controls: list[dict[str, Any]],
+        data: dict[str, Any],
+        sentence: str,
+        still: Callable[[Axes], object] | str,
     ):
-        self.controls, self.draw, self.still = controls, draw, still
-        self.words, self.picture, self.png = ipywidgets.HTML(), ipywidgets.HTML(), b""
-        for control in controls.values():
-            control.observe(self.refresh, "value")
-        self.refresh()
-        heading = ipywidgets.HTML(f"<h3>{title}</h3>")
-        super().__init__([heading, *controls.values(), *extra, self.words, self.picture])
-        self.add_class("lthlab-panel")
+        self.data = {"kind": kind, "title": title, "controls": controls, **data}
+        self.sentence, self.still = sentence, still
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the controls say now."""
-        return {name: control.value for name, control in self.controls.items()}
-
-    def refresh(self, _change=None) -> None:
-        """Draw for the settings."""
-        with self.errors_shown():
-            self.show(*self.draw(**self.settings))
-
-    @contextmanager
-    def errors_shown(self) -> Iterator[None]:
-        """Show an error of this block where the picture is."""
-        try:
-            yield
-        except Exception:
-            what = f'<pre class="lthlab-error">{html.escape(traceback.format_exc())}</pre>'
-            self.show("Something went wrong here; the last lines below say what.", what)
-
-    def show(self, text: str, drawn: bytes | str) -> None:
-        """Put a sentence, and a picture or HTML, in place."""
-        self.png = drawn if isinstance(drawn, bytes) else b""
-        if self.png:
-            source = f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
-            drawn = f'<img alt="{html.escape(text)}" src="{source}" style="max-width: 100%">'
-        self.words.value = f'<p role="status" aria-live="polite">{html.escape(text)}</p>'
-        self.picture.value = drawn
-
-    def _repr_mimebundle_(self, **options):
-        data = super()._repr_mimebundle_(**options)
-        if self.png:
-            _, png = self.draw(**self.settings | self.still)
-            data["image/png"] = base64.b64encode(png).decode()
-        else:
-            data["text/html"] = self.words.value + self.picture.value
-        return data
+    def _repr_mimebundle_(self, **_options) -> dict[str, str]:
+        said = html.escape(self.sentence)
+        still = self.still if isinstance(self.still, str) else picture(self.still, said)
+        data = json.dumps(self.data, separators=(",", ":")).replace("<", "\\u003c")
+        shown = (
+            f'<div class="lthlab-knob"><script type="application/json">{data}</script>'
+            f"<p>{said}</p>{still}</div>"
+        )
+        script = f'<script type="module" class="lthlab-knobs">{SCRIPT}</script>'
+        return {"text/html": shown + script, "text/plain": self.sentence}
 
 
-def slider(values, label: str, shown=str, start: int = 0) -> ipywidgets.SelectionSlider:
-    options = [(shown(value), value) for value in values]
-    return ipywidgets.SelectionSlider(options=options, index=start, description=label, **WIDE)
+def picture(draw: Callable[[Axes], object], said: str) -> str:
+    """What `draw` draws, as an HTML image with this text alternative."""
+    figure, buffer = Figure(figsize=(7.5, 4), dpi=80), io.BytesIO()
+    draw(figure.subplots())
+    figure.savefig(buffer, format="png", bbox_inches="tight")
+    source = base64.b64encode(buffer.getvalue()).decode()
+    return f'<img alt="{said}" src="data:image/png;base64,{source}">'
 
 
-def choice(options, label: str, start: int = 0) -> ipywidgets.Dropdown:
-    return ipywidgets.Dropdown(options=options, index=start, description=label, **WIDE)
+def slider(name: str, label: str, options, start: int = 0) -> dict[str, Any]:
+    """A slider over these options, which are what it shows."""
+    return {"name": name, "label": label, "options": [*map(str, options)], "start": start}
+
+
+def menu(name: str, label: str, options, start: int = 0) -> dict[str, Any]:
+    """A list to choose from."""
+    return slider(name, label, options, start) | {"menu": True}
 
 
 def percent(density: float) -> str:
     return f"{100 * density:.3g} %"
+
+
+def looks(*arms: str) -> list[dict[str, Any]]:
+    """Names, colours and dashes of arms, as everywhere in the course."""
+    from lthlab import plots
+
+    return [
+        dict(zip(("name", "color", "dash"), (arm, *plots.look(arm)), strict=True)) for arm in arms
+    ]

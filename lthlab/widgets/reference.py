@@ -2,14 +2,14 @@
 
 from importlib.resources import files
 
-import ipywidgets
 import pandas as pd
-from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 
 from lthlab import plots
 from lthlab.stability import error_barrier
-from lthlab.widgets.panel import Panel, Stage, choice, new_axes, percent, slider, training_axes
+from lthlab.statistics import interval
+from lthlab.widgets.panel import Panel, looks, menu, percent, slider
+
+ARMS = ("dense", "ticket", "reinitialised", "shuffled")
 
 
 def reference(name: str) -> pd.DataFrame:
@@ -19,35 +19,45 @@ def reference(name: str) -> pd.DataFrame:
 
 def ticket_race(dataset: str = "mnist1d") -> Panel:
     """Play or scrub through the reference runs' training: dense, ticket, controls, 95 % bands."""
-    rows = reference(dataset).query("split == 'validation' and metric == 'accuracy'")
-    arms = ["dense", "ticket", "reinitialised", "shuffled"]
+    rows = reference(dataset).query(
+        "split == 'validation' and metric == 'accuracy' and arm in @ARMS"
+    )
     density = rows.query("arm == 'shuffled'").groupby("level")["density"].first()
-    tables = _summary(rows.query("arm in @arms").groupby(["arm", "level", "step"])["value"])
-    steps, seeds = sorted(rows["step"].unique()), rows["seed"].nunique()
+    rows = rows.query("level in @density.index or arm == 'dense'")
+    steps, seeds = sorted(rows["step"].unique().tolist()), rows["seed"].nunique()
+    curves = _summary(rows.groupby(["arm", "level", "step"])["value"])
+    kept, middle = [percent(d) for d in density], len(density) // 2
+    shown = rows.query("arm == 'dense' or level == @density.index[@middle]")
+    ends = shown[shown["step"] == steps[-1]].groupby("arm")["value"].mean()
+    data = {
+        "looks": looks(*ARMS),
+        "steps": steps,
+        "seeds": seeds,
+        "play": "step",
+        "dense": curves["dense", 0].tolist(),
+        "curves": {arm: [curves[arm, n].tolist() for n in density.index] for arm in ARMS[1:]},
+        "note": f"Bands: 95 % intervals over {seeds} seeds. The arms share seeds, recipe and length"
+        " of training; dense keeps all weights.",
+    }
 
-    ax = training_axes()
-    ax.set_xlim(0, steps[-1])
-    looks = {arm: dict(zip(("color", "dashes"), plots.look(arm), strict=True)) for arm in arms}
-    for arm in arms:
-        ax.plot([], [], label=arm, **looks[arm])
-    ax.legend(loc="lower right", frameon=False)
-    stage = Stage(ax)
+    def still(ax):
+        plots.lines(shown, x="step", ax=ax)
+        ax.set(xlabel="training step", ylabel="validation accuracy")
 
-    def draw(step, level):
-        moving, now = [], []
-        for arm in arms:
-            shown = [table[arm, level if arm != "dense" else 0].loc[:step] for table in tables]
-            moving += _line(ax, *shown, marker="o", markevery=[-1], **looks[arm])
-            now.append(f"{arm} {shown[0].iloc[-1]:.1%}")
-        where = f"Step {step}, {percent(density[level])} of the weights kept, {seeds} seeds"
-        return f"{where}: {', '.join(now)}.", stage.show(moving)
-
-    step = slider(steps, "training step")
-    play = ipywidgets.Play(min=0, max=len(steps) - 1, interval=400, description="play the race")
-    ipywidgets.jslink((play, "value"), (step, "index"))
-    kept = [(percent(density[level]), level) for level in density.index]
-    controls = {"step": step, "level": choice(kept, "weights kept", start=len(kept) // 2)}
-    return Panel(f"Ticket race on {dataset}", controls, draw, [play], step=steps[-1])
+    return Panel(
+        "race",
+        f"Ticket race on {dataset}",
+        [
+            slider("step", "training step", steps),
+            menu("level", "weights kept", kept, middle),
+        ],
+        data,
+        f"Validation accuracy over {steps[-1]} steps of training with {kept[middle]} of the "
+        f"weights, means of {seeds} seeds; at the end "
+        + ", ".join(f"{arm} {ends[arm]:.1%}" for arm in ARMS)
+        + ".",
+        still,
+    )
 
 
 def rewind_dial() -> Panel:
@@ -59,45 +69,48 @@ def rewind_dial() -> Panel:
     )
     by = ["network", "rewind_step"]
     columns = lines.groupby([*by, "seed"])[["alpha", "metric", "value"]]
-    errors = lines.assign(error=1 - lines["value"]).groupby([*by, "alpha"])["error"]
-    paths, barriers = _summary(errors), _summary(columns.apply(error_barrier).groupby(by))
-    worth, steps = _summary(tickets.groupby("rewind_step")["value"]), barriers[0]["dense"].index
-    colors = {network: plots.arm_color(network) for network in ("dense", "ticket")}
+    barriers = columns.apply(error_barrier).rename("value")
+    errors = lines.assign(value=1 - lines["value"])
+    paths, heights = (
+        _summary(errors.groupby([*by, "alpha"])["value"]),
+        _summary(barriers.groupby(by)),
+    )
+    worth, networks = _summary(tickets.groupby("rewind_step")["value"]), ("dense", "ticket")
+    steps, alphas = (sorted(lines[name].unique().tolist()) for name in ("rewind_step", "alpha"))
+    seeds = lines["seed"].nunique()
+    data = {
+        "looks": looks(*networks),
+        "steps": steps,
+        "alphas": alphas,
+        "paths": {n: [paths[n, k].tolist() for k in steps] for n in networks},
+        "barriers": {n: heights[n].tolist() for n in networks},
+        "worth": worth.tolist(),
+        "note": f"Means of {seeds} seeds with 95 % bands; only the order of the examples differs "
+        "between two copies.",
+    }
 
-    places = ((left, 0.16, 0.25, 0.73) for left in (0.08, 0.405, 0.73))
-    axes = path, height, quality = new_axes((11.5, 3.9), *places)
-    path.set(title="between two copies", xlabel="from the first copy to the second", ylabel="error")
-    path.set(xlim=(0, 1), ylim=(0, 1))
-    for network, color in colors.items():
-        table = (means[network] for means in barriers)
-        _line(height, *table, color, marker="o", label=network)
-    _line(quality, *worth, colors["ticket"], marker="o")
-    height.set(title="error barrier", xlabel="step k", ylim=(0, None))
-    height.legend(frameon=False)
-    quality.set(title="accuracy of the ticket", xlabel="step k rewound to")
-    for ax in axes:
-        ax.set(xlim=ax.get_xlim(), ylim=ax.get_ylim())  # fixed, whatever moves
-    stage = Stage(path)
+    def still(ax):
+        plots.lines(barriers.reset_index(), x="rewind_step", by="network", ax=ax)
+        ax.set(xlabel="step k at which the copies part", ylabel="error barrier")
 
-    def draw(k):
-        moving = [quality.scatter(k, worth[0][k], s=170, color=colors["ticket"])]
-        for network, color in colors.items():
-            moving += _line(path, *(table[network, k] for table in paths), color)
-            moving.append(height.scatter(k, barriers[0][network, k], s=170, color=color))
-        dense, ticket = (f"{100 * barriers[0][network, k]:.1f}" for network in colors)
-        return (
-            f"k = {k}: barrier {dense} points between dense copies, {ticket} between tickets; "
-            f"the ticket rewound to k reaches {worth[0][k]:.1%} (means of ten seeds)."
-        ), stage.show(moving)
-
-    return Panel("Rewind dial", {"k": slider(steps, "rewind to step k")}, draw)
-
-
-def _summary(groups) -> tuple[pd.Series, pd.Series]:
-    """The mean of each group, and its 95 % band."""
-    return groups.mean(), groups.apply(lambda values: plots.band(values.to_numpy()))
+    first, last = ({n: heights[n].iloc[end][0] for n in networks} for end in (0, -1))
+    ends = [f"{n} {first[n]:.1f} at k = 0, {last[n]:.1f} at k = {steps[-1]}" for n in networks]
+    return Panel(
+        "dial",
+        "Rewind dial",
+        [slider("k", "rewind to step k", steps)],
+        data,
+        f"Error barrier between two copies by the step k at which they part, means of {seeds} "
+        f"seeds, in points: {'; '.join(ends)}.",
+        still,
+    )
 
 
-def _line(ax: Axes, means: pd.Series, bands: pd.Series, color: str, **options) -> list[Artist]:
-    band = ax.fill_between(means.index, *zip(*bands, strict=True), color=color, alpha=0.15)
-    return [band, *ax.plot(means, color=color, **options)]
+def _summary(groups) -> pd.Series:
+    """The mean of each group with its 95 % band, in percent."""
+
+    def rounded(values) -> tuple[float, ...]:
+        found = interval(values)
+        return tuple(round(100 * value, 3) for value in (found.mean, found.low, found.high))
+
+    return groups.apply(rounded)

@@ -1,7 +1,6 @@
 """Word pruner: what a language model writes after pruning once, by method and density."""
 
 import copy
-import html
 
 import pandas as pd
 from torch import nn
@@ -10,10 +9,11 @@ from lthlab.data import Dataset
 from lthlab.post_training import METHODS, prune_once_
 from lthlab.pruning import draw_batch
 from lthlab.training import evaluate
-from lthlab.widgets.panel import Panel, choice, percent, slider
+from lthlab.widgets.panel import Panel, menu, percent, slider
 from lthlab.words import known_words, sample_words
 
 DENSITIES = [1.0, 0.7, 0.5, 0.3, 0.2, 0.1]
+START = DENSITIES.index(0.3)
 
 
 def word_pruner(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
@@ -24,32 +24,32 @@ def word_pruner(model: nn.Module, dataset: Dataset, seed: int = 0) -> Panel:
     panel's `table`.
     """
     batch = draw_batch(dataset.train, min(512, len(dataset.train)), seed)
-    rows, written = [], {}
+    rows, written = [], []
     for method in METHODS:
         for density in DENSITIES:
             network = copy.deepcopy(model)
             if density < 1:
                 prune_once_(network, batch, method, density, "row")
             rows.append((method, density, evaluate(network, dataset.validation)["loss"]))
-            written[method, density] = sample_words(network, 24, seed)
+            written.append(sample_words(network, 24, seed))
     table = pd.DataFrame(rows, columns=["method", "density", "loss"])
-    losses, listed = table.set_index(["method", "density"])["loss"], set(known_words())
-
-    def draw(density, method):
-        words = written[method, density]
-        real = sum(word in listed for word in words)
-        shown = (f"<b>{word}</b>" if word in listed else html.escape(word) for word in words)
-        text = (
-            f"{method}, {percent(density)} of the weights kept: {losses[method, density]:.2f} nats "
-            f"a letter ({losses[method, 1.0]:.2f} dense); {real} of {len(words)} words are in the "
-            f"list, in bold."
-        )
-        return text, f'<p style="font-size: 1.2em; line-height: 1.8">{" &nbsp; ".join(shown)}</p>'
-
-    controls = {
-        "density": slider(DENSITIES, "weights kept", percent, DENSITIES.index(0.3)),
-        "method": choice([*METHODS], "method", METHODS.index("sparsegpt")),
+    labels, listed = [*map(percent, DENSITIES)], {*known_words()}
+    groups = [written[i : i + len(DENSITIES)] for i in range(0, len(written), len(DENSITIES))]
+    losses = table["loss"].to_numpy().reshape(len(METHODS), -1).tolist()
+    data = {
+        "losses": losses,
+        "written": groups,
+        "listed": sorted(listed & {word for words in written for word in words}),
     }
-    panel = Panel("Word pruner", controls, draw)
+    controls = [
+        slider("density", "weights kept", labels, START),
+        menu("method", "method", METHODS, METHODS.index("sparsegpt")),
+    ]
+    shown = groups[-1][START]
+    sentence = (
+        f"{METHODS[-1]}, {labels[START]} of the weights kept: {losses[-1][START]:.2f} nats a "
+        f"letter ({losses[-1][0]:.2f} dense); it writes {', '.join(shown)}."
+    )
+    panel = Panel("words", "Word pruner", controls, data, sentence, "")
     panel.table = table
     return panel

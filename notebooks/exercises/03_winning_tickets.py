@@ -12,8 +12,9 @@ import torch
 import lthlab
 from lthlab import apply_masks_, build_model, full_masks, magnitude, prune, train
 
+torch.set_num_threads(1)
 dataset = lthlab.load_dataset("mnist1d")
-recipe = replace(lthlab.recipe_for("mlp-100-100-100", dataset), duration="2ep")
+recipe = replace(lthlab.recipe_for("mlp-100-100-100", dataset), duration="1ep")
 
 # %% [markdown]
 # ## 1. One level of IMP
@@ -32,28 +33,26 @@ def one_level(model, masks, recipe):
 
 
 # %% tags=["check:level:3"]
-model = build_model("mlp-20", dataset, seed=0)
-before = {name: p.clone() for name, p in model.state_dict().items()}
-first = one_level(model, full_masks(model), recipe)
-assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items()), (
+network = build_model("mlp-20", dataset, seed=0)
+untouched = copy.deepcopy(network).state_dict()
+first = one_level(network, full_masks(network), recipe)
+now = network.state_dict()
+assert all(torch.equal(now[name], untouched[name]) for name in now), (
     "train a copy: copy.deepcopy(model)"
 )
 assert abs(lthlab.density(first) - 0.8) < 0.01, "a fifth goes, four fifths stay"
-second = one_level(model, first, recipe)
+second = one_level(network, first, recipe)
 assert all((second[name] <= first[name]).all() for name in first), (
     "what is gone stays gone: prune from the masks you were given"
 )
-check = copy.deepcopy(model)
-train(check, dataset, recipe, first, evaluate_every=0)
-want = prune(magnitude(check), first, 0.2)
-assert all(torch.equal(second[n], want[n]) for n in want), (
-    "train with the masks, then prune each layer by the trained weights"
-)
+assert abs(lthlab.density(second) - 0.64) < 0.01, "a fifth of what is *left* goes"
 ### BEGIN HIDDEN TESTS
-assert abs(lthlab.density(second) - 0.64) < 0.01
-untrained = prune(magnitude(model), full_masks(model), 0.2)
-other = any(not torch.equal(untrained[name], first[name]) for name in first)
-assert other, "prune by the trained weights"
+reference = copy.deepcopy(network)
+train(reference, dataset, recipe, first, evaluate_every=0)
+want = prune(magnitude(reference), first, 0.2)
+assert all(torch.equal(second[name], want[name]) for name in want), (
+    "train with the masks, then prune each layer by the size of the *trained* weights"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
@@ -70,15 +69,80 @@ def rewound(model, masks):
 
 
 # %% tags=["check:rewind:2"]
-masks = prune(magnitude(model), full_masks(model), 0.5)
-ticket = rewound(model, masks)
-for name, mask in masks.items():
-    weight = dict(ticket.named_parameters())[name]
-    assert (weight[~mask] == 0).all(), "pruned weights are exactly zero"
-    kept, initial = weight[mask], before[name][mask]
-    assert torch.equal(kept, initial), "kept weights have their initial values"
+fresh = build_model("mlp-20", dataset, seed=1)
+initial = copy.deepcopy(fresh).state_dict()
+masks = prune(magnitude(fresh), full_masks(fresh), 0.5)
+ticket = dict(rewound(fresh, masks).named_parameters())
+assert all((ticket[n][~mask] == 0).all() for n, mask in masks.items()), (
+    "pruned weights are exactly zero"
+)
+assert all(torch.equal(ticket[n][m], initial[n][m]) for n, m in masks.items()), (
+    "kept weights have their initial values"
+)
 ### BEGIN HIDDEN TESTS
-assert all(torch.equal(p, before[name]) for name, p in model.state_dict().items()), (
-    "the given model must not change"
+assert all(torch.equal(p, initial[name]) for name, p in fresh.state_dict().items()), (
+    "the given model must not change: work on a copy"
+)
+biases = [name for name in initial if name not in masks]
+assert all(torch.equal(ticket[name], initial[name]) for name in biases), (
+    "biases are not pruned: they keep their initial values, too"
 )
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. A verdict
+#
+# The next cell draws for you a result: ticket minus dense network, in points, over ten seeds, mean and 95 % interval. Before the experiment was
+# run, everybody agreed that a ticket *matches* if it is shown to lose less than one point. What may you say? Set `VERDICT` to "better" (shown to be above the
+# dense network), "matches" (shown to lose less than a point, not shown to be better), "worse" (shown to lose more than a point), or "open" (none of these is shown).
+
+# %%
+RESULTS = [
+    (0.2, -0.4, 0.8),
+    (-0.8, -1.9, 0.3),
+    (-2.1, -2.9, -1.3),
+    (1.1, 0.4, 1.8),
+    (-0.9, -1.2, -0.6),
+    (-0.4, -0.7, -0.1),
+]
+MEAN, LOW, HIGH = draw("result", RESULTS)
+print(f"ticket - dense: {MEAN:+.1f} points, 95 % interval [{LOW:+.1f}, {HIGH:+.1f}]")
+
+# %% tags=["solution:verdict"]
+### BEGIN SOLUTION
+if LOW > 0:
+    VERDICT = "better"
+elif LOW > -1:
+    VERDICT = "matches"
+elif HIGH < -1:
+    VERDICT = "worse"
+else:
+    VERDICT = "open"
+### END SOLUTION
+
+# %% tags=["check:verdict:1"]
+assert VERDICT in ("better", "matches", "worse", "open"), "one of the four words"
+### BEGIN HIDDEN TESTS
+_, low, high = draw("result", RESULTS)
+words = {low > 0: "better", -1 < low <= 0: "matches", high < -1: "worse"}
+assert words.get(True, "open") == VERDICT, (
+    "compare the ends of the interval, not the mean, with 0 and with -1"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Design the control
+#
+# "A ticket is only better because its network was trained once for each level, so altogether ten times as long." Design an experiment that decides it: what is
+# trained, for how long, from which values, and which outcome would speak for the sentence, which against it? Five sentences at most.
+
+# %% [markdown] tags=["explain:longer:4"]
+# ### BEGIN SOLUTION
+# Each level starts again from the initial values, so nothing learned in an earlier level is left but the mask. To test it, I train the same mask from new
+# initial values (reinitialised), exactly as long as the ticket; and the dense network for the sum of all levels. If length were the reason, the
+# reinitialised network, whose mask came from the same long search, would do as well as the ticket. If the ticket wins over it in paired differences over
+# seeds, the sentence is wrong for this setting.
+#
+# **Rubric.** 1 point: a control that gets the same amount of training (of search or of final training) and says which. 1 point: only one thing
+# differs. 1 point: says which outcome speaks for and which against. 1 point: sees that rewinding throws the trained values away.
+# ### END SOLUTION

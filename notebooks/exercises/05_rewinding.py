@@ -4,10 +4,11 @@
 # Replace the marked lines, run the cell, then run the check under it.
 
 # %%
-import numpy as np
+from importlib.resources import files
+
+import pandas as pd
 import torch
 
-import lthlab
 from lthlab import build_model, load_dataset
 
 dataset = load_dataset("mnist1d")
@@ -15,8 +16,8 @@ dataset = load_dataset("mnist1d")
 # %% [markdown]
 # ## 1. Half-way
 #
-# Write `mix(first, second, alpha)` for two state_dicts of a network without BatchNorm: `1 - alpha` of the first plus `alpha` of the second,
-# entry by entry.
+# Write `mix(first, second, alpha)` for two state_dicts of a network without BatchNorm: a new state_dict with `1 - alpha` of the first plus `alpha` of the
+# second, entry by entry. The two that you are given must stay as they are.
 
 
 # %% tags=["solution:mix"]
@@ -31,36 +32,129 @@ def mix(first, second, alpha):
 
 # %% tags=["check:mix:2"]
 one, two = (build_model("mlp-5", dataset, seed=seed).state_dict() for seed in (1, 2))
-assert all(
-    torch.allclose(mix(one, two, 0)[name], one[name], atol=1e-6) for name in one
-), "alpha = 0 is the first"
-assert all(
-    torch.allclose(mix(one, two, 1)[name], two[name], atol=1e-6) for name in one
-), "alpha = 1 is the second"
+ends = [{name: value.clone() for name, value in end.items()} for end in (one, two)]
+begin, quarter, end = (mix(one, two, alpha) for alpha in (0, 0.25, 1))
+assert all(torch.equal(one[n], ends[0][n]) for n in one), (
+    "the first state_dict has changed: make new tensors, do not write into its own"
+)
+assert all(torch.equal(two[n], ends[1][n]) for n in two), (
+    "the second state_dict has changed: make new tensors, do not write into its own"
+)
+assert all(torch.allclose(begin[n], ends[0][n], atol=1e-6) for n in ends[0]), (
+    "alpha = 0 is the first, with every entry of it"
+)
+assert all(torch.allclose(end[n], ends[1][n], atol=1e-6) for n in ends[1]), (
+    "alpha = 1 is the second"
+)
 ### BEGIN HIDDEN TESTS
-quarter = mix(one, two, 0.25)
-assert all(
-    torch.allclose(quarter[name], torch.lerp(one[name], two[name], 0.25), atol=1e-6)
-    for name in one
+a, b = ends
+assert all(torch.allclose(quarter[n], 0.75 * a[n] + b[n] / 4, atol=1e-6) for n in a), (
+    "alpha = 0.25: three quarters of the first, one quarter of the second"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 2. The barrier
+# ## 2. Read a table: when does it settle?
 #
-# Write `barrier(errors)` for the errors along the line, ends included: the highest of them minus the mean of the two ends.
+# Two copies of a network are trained from the same step *k* on, in different orders, and the error (1 - accuracy) is measured on the straight line between
+# their ends. The *barrier* is the highest error on that line minus the mean of the errors at its two ends. The next cell loads measured lines of the
+# dense network of the notebook, for ten seeds, and draws a limit for you. Call two copies *stable* if their barrier is at most your limit. From which of the
+# measured `rewind_step`s on is the *mean* barrier over the seeds within your limit, there and at every later step? Write it into `SETTLED`.
+
+# %%
+path = files("lthlab").joinpath("assets/reference/stability.csv")
+lines = pd.read_csv(path).query("network == 'dense' and metric == 'accuracy'")
+LIMIT = draw("limit", [0.1, 0.05, 0.03, 0.02])
+print(f"your limit: {LIMIT}; steps: {sorted(map(int, lines.rewind_step.unique()))}")
+lines.head(3)
+
+# %% tags=["solution:settled"]
+### BEGIN SOLUTION
+barriers = (
+    (1 - lines.set_index("alpha").value)
+    .groupby([lines.rewind_step.values, lines.seed.values])
+    .apply(lambda error: error.max() - (error.iloc[0] + error.iloc[-1]) / 2)
+    .groupby(level=0)
+    .mean()
+)
+SETTLED = next(k for k in barriers.index if (barriers.loc[k:] <= LIMIT).all())
+### END SOLUTION
+
+# %% tags=["check:settled:3"]
+table = pd.read_csv(files("lthlab").joinpath("assets/reference/stability.csv"))
+table = table[(table.network == "dense") & (table.metric == "accuracy")]
+steps = sorted(table.rewind_step.unique())
+assert SETTLED in steps, "one of the measured steps"
+### BEGIN HIDDEN TESTS
+limit, found = draw("limit", [0.1, 0.05, 0.03, 0.02]), {}
+wide = table.pivot_table(index=["rewind_step", "seed"], columns="alpha", values="value")
+height = (wide[0.0] + wide[1.0]) / 2 - wide.min(axis=1)
+mean = height.groupby("rewind_step").mean()
+assert SETTLED == min(k for k in steps if (mean[mean.index >= k] <= limit).all()), (
+    "for each step and seed: highest error on the line minus the mean of the two ends; "
+    "then the mean over the seeds, then the first step from which all are within it"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. Find the bug: an average that is worse than chance
+#
+# Two networks *with* BatchNorm lie in one valley, yet `mix` of their state_dicts gives an accuracy near chance. `mended(first, second, alpha, recompute)` shall
+# return the mixed state_dict after `recompute(state)`, a function that passes training data through the network, has put right what mixing spoils: it takes a
+# state_dict and returns new values for the running statistics alone, as a dict from name to tensor. Entries that are not floating point, such as
+# `num_batches_tracked`, are copied from the first, not mixed.
 
 
-# %% tags=["solution:barrier"]
-def barrier(errors):
+# %% tags=["solution:mended"]
+def mended(first, second, alpha, recompute):
     ### BEGIN SOLUTION
-    return max(errors) - (errors[0] + errors[-1]) / 2
+    mixed = {
+        name: (1 - alpha) * value + alpha * second[name]
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+    return mixed | recompute(mixed)
     ### END SOLUTION
 
 
-# %% tags=["check:barrier:2"]
-assert barrier([0.1, 0.1, 0.1]) == 0, "a flat path has no barrier"
-assert abs(barrier([0.1, 0.5, 0.2]) - 0.35) < 1e-12, "0.5 above the mean of 0.1 and 0.2"
+# %% tags=["check:mended:2"]
+left = {"w": torch.tensor([1.0]), "running_mean": torch.tensor([4.0])}
+left["num_batches_tracked"] = torch.tensor(7)
+right = {"w": torch.tensor([3.0]), "running_mean": torch.tensor([8.0])}
+right["num_batches_tracked"] = torch.tensor(9)
+seen = []
+
+
+def recompute(state):
+    seen.append(float(state["w"][0]))
+    return {"running_mean": torch.tensor([100.0]) * state["w"]}
+
+
+middle = mended(dict(left), dict(right), 0.5, recompute)
+assert abs(float(middle["w"][0]) - 2) < 1e-6, "weights are mixed as before"
+assert middle["num_batches_tracked"] == 7, "counts are copied from the first"
+assert seen, "call recompute: nothing else knows the statistics of the mixed network"
 ### BEGIN HIDDEN TESTS
-assert abs(barrier([0.1, 0.05, 0.3]) - 0.1) < 1e-12, "the highest point may be an end"
+assert abs(seen[-1] - 2) < 1e-6, "recompute on the *mixed* network, not on an end"
+assert abs(float(middle["running_mean"][0]) - 200) < 1e-3, (
+    "the running statistics are the recomputed ones, not the mixed ones"
+)
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. When rewinding to zero is enough
+#
+# On the network of notebook 03 rewinding to the very first values finds good tickets, on the network of notebook 05 it does not. Predict for a network of
+# your own how you would decide, *without searching a ticket*, whether you need to rewind to a later step, and say what could make the prediction wrong. Five sentences at most.
+
+# %% [markdown] tags=["explain:settles:4"]
+# ### BEGIN SOLUTION
+# Train two copies from the first values in different orders and measure the barrier on the line between their ends (for several seeds); then the same
+# from steps k > 0. If there is (almost) no barrier from 0 on, I expect rewinding to 0 to do; else I take the smallest k from which the barrier is gone. It can be wrong:
+# the dense network may be stable while the sparse one is not (measure the ticket, too); the relation was found across few networks; an
+# average of BatchNorm statistics can fake a barrier.
+#
+# **Rubric.** 1 point: two copies, different orders, same start. 1 point: the barrier on the line. 1 point: the smallest stable step becomes k. 1 point: one
+# real way in which it can fail.
+# ### END SOLUTION

@@ -27,33 +27,90 @@ assert not csr_pays(300 * 784 // 2, 300, 784), (
     "half of the weights is already too many: the beginnings of the rows count, too"
 )
 ### BEGIN HIDDEN TESTS
-matrix = torch.zeros(300, 784)
-matrix.view(-1)[: 784 * 140] = 1
-sparse = matrix.to_sparse_csr()
-arrays = sparse.values(), sparse.col_indices(), sparse.crow_indices()
-stored = 4 * sum(array.numel() for array in arrays)
-assert csr_pays(784 * 140, 300, 784) == (stored < 4 * matrix.numel())
+for kept in (117_448, 117_449, 117_450):
+    pattern = torch.zeros(300, 784)
+    pattern.view(-1)[:kept] = 1
+    sparse = pattern.to_sparse_csr()
+    arrays = sparse.values(), sparse.col_indices(), sparse.crow_indices()
+    stored = 4 * sum(array.numel() for array in arrays)
+    assert bool(csr_pays(kept, 300, 784)) == (stored < 4 * pattern.numel()), (
+        "count value, column and row beginnings exactly; equal bytes do not pay"
+    )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 2. The best that can be hoped for
+# ## 2. How sparse must it be?
 #
-# A training spends a share `s` of its time in products whose cost falls to `density`; the rest stays (Amdahl's law). Write `speedup(s, density)`.
+# A training spends a share `s` of its time in products whose cost falls in proportion to the density; the rest of the time stays (Amdahl's law). Write
+# `density_for(s, speedup)`: the *highest* density at which the whole training runs `speedup` times as fast, or `None` if no density does.
 
 
 # %% tags=["solution:amdahl"]
-def speedup(s, density):
+def density_for(s, speedup):
     ### BEGIN SOLUTION
-    return 1 / (1 - s + s * density)
+    density = (1 / speedup - (1 - s)) / s if s else 1.0
+    return density if density > 1e-12 and s else None
     ### END SOLUTION
 
 
-# %% tags=["check:amdahl:2"]
-assert speedup(1, 0.25) == 4, (
+# %% tags=["check:amdahl:3"]
+assert abs(density_for(1, 4) - 0.25) < 1e-6, (
     "if everything is products, a quarter of them is four times as fast"
 )
-assert speedup(0, 0.01) == 1, "if nothing is, nothing is won"
-assert abs(speedup(0.5, 0.5) - 4 / 3) < 1e-9, "add times, not speed-ups"
+assert abs(density_for(0.8, 2) - 0.375) < 1e-6, (
+    "add times, not speed-ups: 0.2 stays, 0.8 x density must be 0.3"
+)
+assert density_for(0.5, 3) is None, (
+    "half of the time stays, so not even twice as fast is possible: None"
+)
 ### BEGIN HIDDEN TESTS
-assert abs(speedup(0.8, 0.0) - 5) < 1e-9
+assert abs(density_for(0.9, 5) - 0.1 / 0.9) < 1e-6, "solve 1 - s + s x density for it"
+assert density_for(0.2, 2) is None, "a small share of products cannot be sped up so far"
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. Read a timing
+#
+# The next cell draws for you a measurement: milliseconds of one step, dense and at several densities. Between which two neighbouring measured densities does sparsity
+# begin to pay? Write the *lower* of the two (the largest measured density at which the sparse step is faster than the dense one) into `PAYS`.
+
+# %%
+TIMES = [
+    (4.0, {0.5: 9.1, 0.2: 4.3, 0.1: 2.4, 0.05: 1.5, 0.01: 0.8}),
+    (2.0, {0.5: 9.1, 0.2: 4.3, 0.1: 2.4, 0.05: 1.5, 0.01: 0.8}),
+    (4.4, {0.5: 9.1, 0.2: 4.3, 0.1: 2.4, 0.05: 1.5, 0.01: 0.8}),
+    (1.1, {0.5: 9.1, 0.2: 4.3, 0.1: 2.4, 0.05: 1.5, 0.01: 0.8}),
+]
+DENSE, SPARSE = draw("times", TIMES)
+print(f"dense {DENSE} ms; sparse, by density: {SPARSE}")
+
+# %% tags=["solution:pays"]
+### BEGIN SOLUTION
+PAYS = max(density for density, time in SPARSE.items() if time < DENSE)
+### END SOLUTION
+
+# %% tags=["check:pays:1"]
+assert PAYS in (0.5, 0.2, 0.1, 0.05, 0.01), "one of the measured densities"
+### BEGIN HIDDEN TESTS
+dense, sparse = draw("times", TIMES)
+assert sparse[PAYS] < dense, "there the sparse step is still slower than the dense one"
+assert all(sparse[d] >= dense for d in sparse if d > PAYS), (
+    "it is faster at a higher density already: find the largest"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Ten times smaller, not faster
+#
+# "We pruned 90 % of the weights, so inference is ten times as fast." Give two separate reasons why this is usually wrong, and describe a measurement, on one
+# machine, that would persuade you of whatever is true. Five sentences at most.
+
+# %% [markdown] tags=["explain:ten-times:4"]
+# ### BEGIN SOLUTION
+# A mask alone multiplies by zeros: the same dense products run. With a sparse format, indices must be read and memory is accessed irregularly, so that
+# each kept weight costs several times what a dense one does; and whatever is not a product stays (Amdahl). I would time dense and sparse with the same batch, threads and inputs, warmed up, many
+# repeats, in alternation, and compare medians with their spread, after checking that both give the same outputs.
+#
+# **Rubric.** 1 point each for two reasons that are different (2 points). 1 point: same batch, threads, machine, with repeats and warm-up. 1 point: compares the
+# spread, or checks that outputs agree.
+# ### END SOLUTION

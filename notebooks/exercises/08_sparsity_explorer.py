@@ -29,23 +29,27 @@ rows = [("magnitude", "global", *pair) for pair in by_magnitude]
 rows += [("random", "global", *pair) for pair in by_chance]
 rows += [("magnitude", "layer", 1, 1.0), ("magnitude", "layer", 0.5, 0.75)]
 table = pd.DataFrame(rows, columns=["method", "scope", "density", "accuracy"])
-assert lowest_density(table, "magnitude", "global", 0.02) == 0.5, (
+assert abs(lowest_density(table, "magnitude", "global", 0.02) - 0.5) < 1e-6, (
     "0.89 at one half is within two points of 0.9"
 )
-assert lowest_density(table, "random", "global", 0.02) == 1, "chance loses at once"
-assert lowest_density(table, "magnitude", "layer", 0.25) == 0.5, (
-    "use the scope; exactly the loss is still allowed"
+assert abs(lowest_density(table, "random", "global", 0.02) - 1) < 1e-6, (
+    "chance loses at once: look at the rows of this method alone"
+)
+assert abs(lowest_density(table, "magnitude", "layer", 0.25) - 0.5) < 1e-6, (
+    "look at the rows of this scope alone; exactly the loss is still allowed"
 )
 ### BEGIN HIDDEN TESTS
-assert lowest_density(table, "magnitude", "global", 0.06) == 0.2
-assert lowest_density(table, "random", "global", 0.5) == 0.5
+assert abs(lowest_density(table, "magnitude", "global", 0.053) - 0.2) < 1e-6, (
+    "the loss is counted from this method's accuracy at density 1, in points"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 2. What it would save
 #
-# A network with a share `kept` of its weights, found before training, costs `kept` times as much to train, if products with pruned weights cost nothing. Write
-# `break_even(kept, finding)`: the smallest number of trainings from which a ticket, whose search costs `finding` dense trainings, costs no more than training dense.
+# A ticket that was found before training, with a share `kept` of the weights, costs `kept` times as much to train as the dense network, if products with pruned weights
+# cost nothing. But finding it cost as much as `finding` dense trainings. Write `break_even(kept, finding)`: the smallest whole number of trainings from which the ticket,
+# search included, has cost no more than as many dense trainings.
 
 
 # %% tags=["solution:even"]
@@ -53,8 +57,7 @@ def break_even(kept, finding):
     ### BEGIN SOLUTION
     import math
 
-    trainings = finding / (1 - kept)
-    return math.ceil(round(trainings, 9))  # 1 / (1 - 0.9) is a little more than 10 here
+    return math.ceil(finding / (1 - kept))
     ### END SOLUTION
 
 
@@ -62,8 +65,50 @@ def break_even(kept, finding):
 assert break_even(0.5, 1) == 2, (
     "two half trainings and the search cost as much as two dense ones"
 )
-assert break_even(0.1, 9) == 10, "nine tenths are saved each time"
+assert break_even(0.25, 6) == 8, "three quarters are saved each time"
 assert break_even(0.2, 5) == 7, "round up: nobody trains a quarter of a time"
 ### BEGIN HIDDEN TESTS
-assert break_even(0.9, 1) == 10 and break_even(0.0, 1) == 1
+assert break_even(0.75, 3) == 12 and break_even(0.0, 1) == 1, (
+    "it must hold for any share and any search"
+)
+assert break_even(0.5, 1.25) == 3, "a search need not be a whole number of trainings"
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. Your bill
+#
+# The next cell draws for you a density and a number of levels of IMP (a training before, between and after the prunings: `levels + 1` in all, each counted as one dense training). Suppose
+# that the ticket trains at a cost of `KEPT` dense trainings. How many times must the ticket be trained before the search has paid? Whole number into `TIMES`.
+
+# %%
+KEPT, LEVELS = draw("bill", [(0.5, 3), (0.25, 6), (0.125, 9), (0.5, 7)])
+print(f"density {KEPT}, {LEVELS} levels")
+
+# %% tags=["solution:times"]
+### BEGIN SOLUTION
+TIMES = -(-(LEVELS + 1) // (1 - KEPT))
+### END SOLUTION
+
+# %% tags=["check:times:1"]
+assert TIMES == int(TIMES) and TIMES > 1, "a whole number of trainings"
+### BEGIN HIDDEN TESTS
+kept, levels = draw("bill", [(0.5, 3), (0.25, 6), (0.125, 9), (0.5, 7)])
+assert (1 - kept) * TIMES >= levels + 1 > (1 - kept) * (TIMES - 1), (
+    "each training saves 1 - KEPT, the search costs levels + 1: when is it paid back?"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Read a band
+#
+# In the race of notebook 08 the bands of ticket and reinitialised overlap at one density, and still the sentence above the picture may say that one is ahead. How can
+# both be right? And what would you need to see before you say "there is no difference"? Four sentences at most.
+
+# %% [markdown] tags=["explain:bands:3"]
+# ### BEGIN SOLUTION
+# A band shows how each arm varies over seeds. Both arms share the seeds, so a good seed lifts both; the interval of the *paired differences* can be narrow and lie above zero although the
+# bands overlap. For "no difference" I would need an interval of the difference that lies inside a margin agreed on beforehand; an interval that includes zero but is wide says "not
+# decided".
+#
+# **Rubric.** 1 point: pairs, shared seeds. 1 point: interval of the difference, not of the arms. 1 point: absence of evidence against a margin.
+# ### END SOLUTION

@@ -7,61 +7,63 @@
 import torch
 
 # %% [markdown]
-# ## 1. Answers that flip
+# ## 1. Equal accuracy, other answers
 #
-# Write `flips(one, other)`: the share of examples on which exactly one of two networks is right. Both are given as bool tensors,
-# True where the answer is right.
+# *Flips* are the examples on which exactly one of two networks is right. Write `flip_range(one, other)` for two accuracies (fractions): the smallest and the
+# largest share of flips that is possible.
 
 
 # %% tags=["solution:flips"]
-def flips(one, other):
+def flip_range(one, other):
     ### BEGIN SOLUTION
-    return float((one != other).float().mean())
+    return abs(one - other), min(one + other, 2 - one - other)
     ### END SOLUTION
 
 
-# %% tags=["check:flips:1"]
-one = torch.tensor([True, True, False, False])
-other = torch.tensor([True, False, True, False])
-assert abs(flips(one, other) - 0.5) < 1e-6, "two of four answers changed sides"
-assert flips(one, one) == 0, "a network never disagrees with itself"
+# %% tags=["check:flips:2"]
+low, high = flip_range(0.9, 0.9)
+assert abs(low) < 1e-6, "with equal accuracy both can be right on the same examples"
+assert abs(high - 0.2) < 1e-6, "or each can be wrong on a tenth of its own"
+low, high = flip_range(0.9, 0.7)
+assert abs(low - 0.2) < 1e-6, "a difference of 0.2 needs at least as many flips"
 ### BEGIN HIDDEN TESTS
-assert (
-    abs(flips(torch.tensor([True] * 9 + [False]), torch.tensor([True] * 10)) - 0.1)
-    < 1e-6
+assert abs(high - 0.4) < 1e-6, "at most: every example is wrong in one of the two alone"
+assert abs(flip_range(0.3, 0.2)[1] - 0.5) < 1e-6, (
+    "two poor networks: never right on the same example"
 )
-assert flips(one, ~one) == 1
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 2. The height of a barrier
 #
-# Write `barrier(errors)`: how far the errors along a line rise above the mean of its two ends, and 0 if they never do.
+# Write `barrier(errors)` for a list of errors along a line, ends included: how far they rise above the *straight line* between the two ends, at the place where that is most, and 0 if they
+# never do. The places are equally spaced. (In notebook 05 the barrier was measured from the mean of the ends. For ends of unequal height that is not the same.)
 
 
 # %% tags=["solution:barrier"]
 def barrier(errors):
     ### BEGIN SOLUTION
-    ends = (errors[0] + errors[-1]) / 2
-    return max(0.0, max(errors) - ends)
+    last = len(errors) - 1
+    slope = (errors[-1] - errors[0]) / last
+    return max(error - (errors[0] + slope * i) for i, error in enumerate(errors))
     ### END SOLUTION
 
 
 # %% tags=["check:barrier:2"]
-assert abs(barrier([0.2, 0.5, 0.4]) - 0.2) < 1e-9, (
-    "0.5 is 0.2 above 0.3, the mean of the ends"
-)
-assert barrier([0.3, 0.1, 0.3]) == 0, "a valley is no barrier"
+assert abs(barrier([0.2, 0.5, 0.2]) - 0.3) < 1e-6, "0.5 is 0.3 above the line at 0.2"
+assert abs(barrier([0.1, 0.2, 0.3])) < 1e-6, "a straight slope is no barrier"
+assert abs(barrier([0.3, 0.1, 0.3])) < 1e-6, "a valley is no barrier"
 ### BEGIN HIDDEN TESTS
-assert abs(barrier([0.1, 0.1, 0.3]) - 0.1) < 1e-9
-assert abs(barrier([0.0, 0.9, 0.5, 0.2]) - 0.8) < 1e-9
+assert abs(barrier([0.0, 0.5, 0.3, 0.5, 0.4]) - 0.4) < 1e-6, (
+    "compare each place with the line *there*, not with the mean of the ends"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 3. Bytes on disk
 #
 # A ticket stores its kept weights at `bits` bits each, and where they are: either one bit for every place of the matrix, or two
-# bytes for each kept weight, whichever is less. Write `ticket_bytes(size, kept, bits)`, in whole bytes, rounded up.
+# bytes for each kept weight, whichever is less. Write `ticket_bytes(size, kept, bits)`: whole bytes, values and places each rounded up.
 
 
 # %% tags=["solution:bytes"]
@@ -79,7 +81,47 @@ assert ticket_bytes(800, 400, 32) == 1600 + 100, (
 assert ticket_bytes(8000, 10, 32) == 40 + 20, (
     "with few weights, two bytes for each are less"
 )
+assert ticket_bytes(9, 3, 4) == 2 + 2, "12 bits need two bytes, 9 bits need two bytes"
 ### BEGIN HIDDEN TESTS
-assert ticket_bytes(9, 3, 4) == 2 + 2
-assert ticket_bytes(266_200, 28_000, 8) == 28_000 + 33_275
+assert ticket_bytes(266_200, 28_000, 8) == 28_000 + 33_275, "8 bits are one byte each"
 ### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. Equal bytes
+#
+# The next cell draws for you a network of `SIZE` weights and a density. A ticket with so many weights, at 32 bits each, is stored as in task 3. How many weights may a *dense* network
+# have, at 32 bits each, that needs as many bytes? To the nearest hundred, into `RIVAL`.
+
+# %%
+SIZE, DENSITY = draw("rival", [(266_200, 0.1), (22_000, 0.5), (100_000, 0.01)])
+print(f"{SIZE:,} weights, density {DENSITY}")
+
+# %% tags=["solution:rival"]
+### BEGIN SOLUTION
+RIVAL = SIZE * DENSITY + min(SIZE / 32, SIZE * DENSITY / 2)
+### END SOLUTION
+
+# %% tags=["check:rival:1"]
+assert 100 < RIVAL < SIZE, "a number of weights, fewer than the network has"
+### BEGIN HIDDEN TESTS
+size, density = draw("rival", [(266_200, 0.1), (22_000, 0.5), (100_000, 0.01)])
+kept = round(size * density)
+assert abs(RIVAL - (kept + min(size / 32, kept / 2))) < 101, (
+    "the values of the ticket, and its places, in units of four bytes"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 5. What accuracy hides
+#
+# A pruned network has the same accuracy as the dense one. Name two things that may nevertheless have changed for its users, how you would measure each, and with what you would compare the measured
+# value, so that it means something. Five sentences at most.
+
+# %% [markdown] tags=["explain:hidden:4"]
+# ### BEGIN SOLUTION
+# Which examples are right (flips), compared with the flips between two dense networks of different seeds, since those differ, too. Accuracy of the worst class or of rare examples, in
+# paired differences over seeds, compared with the dense network's. (Also: calibration, robustness to noise.)
+#
+# **Rubric.** 1 point for each of two real changes with a measurement (2 points). 1 point: flips (or whatever it is) compared with what two dense networks
+# differ by. 1 point: seeds and intervals.
+# ### END SOLUTION

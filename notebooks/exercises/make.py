@@ -3,10 +3,13 @@
 python notebooks/exercises/make.py student|assignment FOLDER
 
 One source holds exercise, solution, checks and hidden checks. Cells are marked by tags:
-"solution:NAME" (what the learner writes, between BEGIN SOLUTION and END SOLUTION) and
-"check:NAME:POINTS". They become nbgrader's metadata. `student` writes copies without
-solutions and hidden checks; `assignment` a whole nbgrader course folder with the
-teacher's version in source/ and the release made by nbgrader itself.
+"solution:NAME" (what the learner writes, between BEGIN SOLUTION and END SOLUTION),
+"check:NAME:POINTS", "explain:NAME:POINTS" (an answer in words, graded by hand; the
+teacher's version has a model answer and a rubric) and "locked:NAME". They become
+nbgrader's metadata. Every sheet begins with common.py: the learner's id, and what draws
+their numbers. `student` writes copies without solutions and hidden checks, as notebooks
+and as plain text; `assignment` a whole nbgrader course with the teacher's version in
+source/ and the release made by nbgrader itself.
 """
 
 import argparse
@@ -23,24 +26,29 @@ SHEETS = sorted(HERE.glob("[0-9][0-9]_*.py"))
 NAME = "lottery-tickets"
 
 
+def mark(tag: str) -> dict:
+    """nbgrader's metadata of a cell with this tag."""
+    kind, name, *points = tag.split(":")
+    return {
+        "schema_version": 3,
+        "grade_id": name + "-check" * (kind == "check"),
+        "grade": kind in ("check", "explain"),
+        "solution": kind in ("solution", "explain"),
+        "locked": kind in ("check", "locked"),
+        "task": False,
+    } | ({"points": int(points[0])} if points else {})
+
+
 def teachers(sheet: Path) -> nbformat.NotebookNode:
     """A sheet as a notebook with solutions and hidden checks, marked for nbgrader."""
-    notebook = jupytext.read(sheet)
+    notebook, common = jupytext.read(sheet), jupytext.read(HERE / "common.py")
+    notebook.cells[1:1] = common.cells
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python"}
     notebook.metadata = {"kernelspec": kernel | {"name": "python3"}}
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
         for tag in cell.metadata.pop("tags", []):
-            kind, name, *points = tag.split(":")
-            check = kind == "check"
-            cell.metadata["nbgrader"] = {
-                "schema_version": 3,
-                "grade_id": name + "-check" * check,
-                "grade": check,
-                "solution": not check,
-                "locked": check,
-                "task": False,
-            } | ({"points": int(points[0])} if check else {})
+            cell.metadata["nbgrader"] = mark(tag)
     return notebook
 
 
@@ -54,24 +62,34 @@ def students(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def make_student(folder: Path) -> None:
-    """Write the student copies into a folder."""
+    """Write the student copies: notebooks, and the same as plain text."""
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in SHEETS:
         copy = students(teachers(sheet))
         nbformat.write(copy, folder / f"{sheet.stem}_exercises.ipynb")
+        for cell in copy.cells:
+            cell.metadata = {}
+        (folder / f"{sheet.stem}_exercises.md").write_text(jupytext.writes(copy, "md"))
 
 
-def make_assignment(folder: Path) -> None:
-    """Make an nbgrader course folder and let nbgrader release the assignment."""
-    source = folder / "source" / NAME
-    source.mkdir(parents=True, exist_ok=True)
-    for sheet in SHEETS:
-        nbformat.write(teachers(sheet), source / f"{sheet.stem}_exercises.ipynb")
-    command = [sys.executable, "-m", "nbgrader", "generate_assignment", NAME]
-    command += ["--create", "--force", f"--course-dir={folder.resolve()}"]
+def make_assignments(folder: Path, assignments: dict[str, list[Path]]) -> None:
+    """Make an nbgrader course and let nbgrader release its assignments."""
     # Where nbgrader looks for alembic.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    subprocess.run(command, check=True, env=os.environ | {"PATH": path})
+    for name, sheets in assignments.items():
+        source = folder / "source" / name
+        source.mkdir(parents=True, exist_ok=True)
+        for sheet in sheets:
+            nbformat.write(teachers(sheet), source / f"{sheet.stem}_exercises.ipynb")
+        command = [sys.executable, "-m", "nbgrader", "generate_assignment", name]
+        command += ["--create", "--force", f"--course-dir={folder.resolve()}"]
+        subprocess.run(
+            command,
+            check=True,
+            env=os.environ | {"PATH": path},
+            cwd=folder,
+            capture_output=True,
+        )
 
 
 if __name__ == "__main__":
@@ -79,6 +97,8 @@ if __name__ == "__main__":
     parser.add_argument("what", choices=["student", "assignment"])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    make = make_student if options.what == "student" else make_assignment
-    make(options.folder)
+    if options.what == "student":
+        make_student(options.folder)
+    else:
+        make_assignments(options.folder, {NAME: SHEETS})
     print(f"written to {options.folder}")

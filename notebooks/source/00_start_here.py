@@ -1,301 +1,314 @@
 # %% [markdown]
 # # Start here: find a winning ticket
 #
-# The **lottery ticket hypothesis** says: inside a large network there is a small one whose first random values were
-# lucky. In the next minutes you train a network on pictures of clothes, throw away more than 96 % of it, put what is
-# left back to its very first values, and find out what that remainder can still learn.
+# In the next minutes you train a network on pictures of clothes, throw away more than 96 % of it, put what is left back to
+# the random values it started from, and see what this small rest can still learn. Then you meet a case with seven
+# suspects, which the rest of the course is there to solve.
 #
 # **After this notebook you can**
-# - say what a *winning ticket* is, and find one with one function call;
-# - name the control that shows whether the initial values matter;
-# - find your way through the course.
+# - find a *winning ticket* with one call, and work out how many rounds a smaller one takes;
+# - train its *control*, and say when a control controls nothing.
 #
 # **You need** a little Python. No graphics card, no internet connection, nothing else.
 #
-# **Time**: 10 minutes to read, under 1 minute to run on a laptop.
+# **Time**: {time}
 #
-# *How to use it*: press `Shift+Enter` to run one cell after the other. Cells are meant to be changed; nothing
-# here can break your computer, and *Kernel → Restart* always brings you back.
-#
-# *Rather play first?* `make play` opens a small network in your browser, each weight a line, to train, prune, rewind and
-# question with the mouse.
+# Press `Shift+Enter` to run one cell after the other, and change whatever you like. Would you rather play first? `make play`
+# opens a small network in your browser.
 
 # %% [markdown]
-# ## 1. Is everything there?
-
-# %%
-import os
-import platform
-
-import torch
-
-print(f"Python {platform.python_version()}, PyTorch {torch.__version__}")
-has_gpu = torch.cuda.is_available()
-card = torch.cuda.get_device_name() if has_gpu else "none (none is needed)"
-print(f"{os.cpu_count()} processor cores; graphics card: {card}")
-torch.set_num_threads(1)  # networks this small run fastest on one core
-
-# %% [markdown]
-# If the cell above printed versions and no error, you are ready. The next one imports our own small package,
-# `lthlab`. You can read any of its functions: type `find_ticket??` in a cell.
-
-# %%
-import matplotlib.pyplot as plt
-import pandas as pd
-import seaborn as sns
-
-from lthlab import build_model, find_ticket, load_dataset, plots, recipe_for, train
-
-plots.use_style()
-
-# %% [markdown]
-# ## 2. Data: clothes in 28 x 28 pixels
+# ## 1. Clothes
 #
-# `fashion-mini` is a balanced part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017), real photographs from a
-# shop, scaled down. It comes with the package.
-
-# %%
-dataset = load_dataset("fashion-mini")
-dataset
-
-# %%
-plots.sample_pictures(dataset)
-plt.show()
-# %% [markdown]
-# Three splits, three jobs. The network learns from *train*. We compare and choose by *validation*. *Test* is
-# for one last look when all choices have been made; most notebooks never touch it.
-
-# %% [markdown]
-# ## 3. A network from 1998
-#
-# LeNet-300-100 (LeCun et al. 1998): 784 pixels, 300 neurons, 100 neurons, 10 classes, every neuron joined to
-# all of the layer before. Its **weights** are the numbers on these connections. Training adjusts them; at the
-# beginning they are random. The *seed* chooses which random values.
-
-# %%
-SEED = 0
-model = build_model("lenet-300-100", dataset, seed=SEED)
-model
-
-# %% [markdown]
-# You need not read this printout yet; notebook 01 does. What matters here is how many weights there are:
-
-# %%
-from lthlab import prunable_weights
-
-weights = prunable_weights(model)
-for name, weight in weights.items():
-    rows, columns = weight.shape
-    print(f"{name:12s} {rows:4d} x {columns:3d} = {weight.numel():8,d} weights")
-print(f"{'together':25s} {sum(w.numel() for w in weights.values()):8,d}")
-
-# %% [markdown]
-# ## 4. Predict before you run
-#
-# We are going to do this, seven times over:
-#
-# 1. **train** the network: show it the images again and again, and adjust the weights until it names them right;
-# 2. **prune**: remove the weights that ended nearest to zero, 38 % of those still there (19 % in the last layer);
-# 3. **rewind**: put the survivors back to the random values they started from.
-#
-# Which weights are still there is written in a **mask**: a list of yes and no, one for each weight. What is left at
-# the end is a sparse network with its original initial values: the **ticket**.
-#
-# > **Your guess, please.** Trained alone from those initial values, will the ticket
-# > (a) learn nothing much, (b) end clearly below the whole network, (c) end about level with it?
-# > And if the same sparse network gets *new* random values?
-#
-# Write it down. Wrong guesses are remembered best.
-
-# %% [markdown]
-# ## 5. Find the ticket
-#
-# `recipe_for` gives the paper's recipe for MNIST (Frankle & Carbin 2019: the optimiser *Adam*, 50,000 steps), cut to 10
-# epochs: ten passes over our training images. The paper removes 20 % at a time, which is kinder; we are in a hurry
-# and take almost twice as much. (`replace` makes a copy of the recipe with that one change.) The bars show how far
-# we are.
+# `fashion-mini` is a part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): photographs from a shop in 28 x 28 pixels.
 
 # %%
 from dataclasses import replace
 
-paper = recipe_for("lenet-300-100", dataset)
+import matplotlib.pyplot as plt
+import torch
+
+import lthlab
+from lthlab import drawings, plots
+from lthlab.widgets import bets
+from lthlab.widgets.reference import reference
+
+torch.set_num_threads(1)  # networks this small run fastest on one core
+plots.use_style()
+dataset = lthlab.load_dataset("fashion-mini")
+plots.sample_pictures(dataset)
+plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
+
+# %% [markdown]
+# The network learns from 8,000 of these pictures. What it has learnt is measured on 2,000 others, the
+# [validation set](glossary.md#validation-set): its [accuracy](glossary.md#accuracy) is the share of them that it names
+# right. Guessing among ten classes gives 10 %.
+
+# %% [markdown]
+# ## 2. Train, prune, rewind
+#
+# A network is made of neurons in layers. Each neuron multiplies every number that comes in by a
+# [weight](glossary.md#weight), adds up the results, and hands the sum on to the next layer. At the beginning the weights
+# are random; training changes them.
+#
+# To remove weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask) is a list of yes and no, one for
+# each weight: it says which of them are kept. On the left is a toy network with a mask: the faint lines are pruned. On the
+# right is what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange
+# negative.
+
+# %%
+torch.manual_seed(0)
+toy = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 3))
+# keep the larger 40 % of the weights
+toy_masks = lthlab.prune(lthlab.magnitude(toy), lthlab.full_masks(toy), 0.6)
+figure, (left, right) = plt.subplots(1, 2, figsize=(14, 5.2))
+network, cycle = drawings.network(toy_masks, ax=left), drawings.imp_cycle(ax=right)
+plots.show(f"Left: {network} Right: {cycle}")
+
+# %% [markdown]
+# 1. **Train**: show the network the pictures again and again, and change its weights until it names them right.
+# 2. **Prune**: remove the weights that ended nearest to zero.
+# 3. **Rewind**: put the others back to the random values they started from.
+#
+# One round is a [level](glossary.md#level). The method is called iterative [magnitude](glossary.md#magnitude) pruning, or
+# [IMP](glossary.md#imp). What it leaves is the [ticket](glossary.md#ticket): a mask, and the first values of the weights
+# that it keeps.
+#
+# We go through seven rounds and remove 38 % of the weights in each (19 % in the small last layer). Then we train the
+# ticket once more, alone. **Predict** first, please: wrong guesses are remembered best.
+
+# %%
+FATES = ["learn little", "end clearly below the whole", "end as high, or higher"]
+bets.pick("00-ticket", "Trained alone from its first values, the ticket will", FATES)
+
+# %% [markdown]
+# ## 3. Find the ticket
+#
+# The network is LeNet-300-100 (LeCun et al. 1998), with layers of 300, 100 and 10 neurons. The
+# [seed](glossary.md#seed) chooses its random values: the same seed, the same values. A [recipe](glossary.md#recipe) says
+# how to train and how much to prune. Ours is that of the paper behind this course (Frankle & Carbin 2019), in a
+# hurry: ten [epochs](glossary.md#epoch), that is ten passes over the pictures, and larger cuts than the paper's 20 %.
+
+# %%
+SEED = 0
+model = lthlab.build_model("lenet-300-100", dataset, seed=SEED)
+paper = lthlab.recipe_for("lenet-300-100", dataset)
+# a copy with one change: how much goes at each level ("fc": all layers but the last)
 recipe = replace(paper, fractions={"fc": 0.38, "output": 0.19})
-recipe
+# the same for all networks below; notebook 07 explains "fast"
+same = {"seed": SEED, "step": "fast", "progress": True}
 
-# %%
-early = [5, 10, 20, 40, 70, 100]  # steps at which to look, beside every epoch
-# the same for all networks below; "fast" is explained in notebook 07
-same = {"seed": SEED, "evaluate_at": early, "step": "fast", "progress": True}
-
-ticket = find_ticket(model, dataset, recipe, levels=7, **same)
-
-# %% [markdown]
-# That was the whole experiment: eight trainings, one per **level**. Level 0 is the whole, dense network. Here
-# is what each level kept, and how well it did after its training:
-
-# %%
-levels = pd.DataFrame(
-    {
-        "weights kept": f"{100 * level.density:.1f} %",
-        "after 1 epoch": level.history.value(step=recipe.steps_per_epoch(dataset)),
-        "after all 10": level.history.value(),
-    }
-    for level in ticket.levels
-)
-accuracies = ["after 1 epoch", "after all 10"]
-levels.rename_axis("level").style.format("{:.1%}", subset=accuracies)
+ticket = lthlab.find_ticket(model, dataset, recipe, levels=7, **same)
+for number, level in enumerate(ticket.levels):
+    kept, right = lthlab.count_kept(level.masks), level.history.value()
+    share = f"{kept:7,d} weights = {level.density:6.1%}"
+    print(f"level {number}: {share}   accuracy after training {right:.1%}")
+whole, small = (ticket.levels[n].history.value() for n in (0, -1))
+fate = 0 if small < 0.5 else 1 if small < whole - 0.01 else 2
+bets.reveal("00-ticket", FATES[fate])
 
 # %% [markdown]
-# *Numbers are validation accuracy: the share of 2,000 images, not used for training, that the network names
-# right.*
+# Each line is one training. Level 0 is the whole network, also called [dense](glossary.md#dense). Level 7 is the ticket. A
+# ticket that does as well as the whole is a [winning ticket](glossary.md#winning-ticket), and you hold one now.
 #
-# Read the column *after 1 epoch* from top to bottom. Was that in your prediction?
-
-# %% [markdown]
-# ## 6. The control: the same wiring, new values
-#
-# Perhaps any sparse network with this wiring would do. To find out we change exactly one thing. Same mask (the
-# wiring), same data in the same order, same recipe, but **newly drawn** initial values:
+# One more question. A training is a row of small [steps](glossary.md#step): each looks at 60 pictures and changes the
+# weights a little.
 
 # %%
-control = build_model("lenet-300-100", dataset, seed=1000 + SEED)
-control_history = train(control, dataset, recipe, ticket.masks, **same)
+question = "Accuracy of the ticket before the first step of its training, in percent"
+bets.number("00-before", question, low=0, high=100)
 
 # %% [markdown]
-# ## 7. The race
+# ## 4. The control: the same mask, new values
 #
-# Three networks, the same images in the same order:
-#
-# - **dense**: all 266,200 weights (level 0);
-# - **ticket**: the few that were kept, from their original values (last level);
-# - **reinitialised**: the same few connections, from new values.
+# Would any values have done, as long as the mask is right? To find out, we change exactly one thing. Same mask, same
+# pictures in the same order, same recipe, but newly drawn first values. A network that is trained for such a comparison
+# is a [control](glossary.md#control). This one is called [reinitialised](glossary.md#reinitialised).
 
 # %%
+control = lthlab.build_model("lenet-300-100", dataset, seed=1000 + SEED)  # new values
 runs = {
     "dense": ticket.levels[0].history,
     "ticket": ticket.levels[-1].history,
-    "reinitialised": control_history,
+    "reinitialised": lthlab.train(control, dataset, recipe, ticket.masks, **same),
 }
-table = pd.concat([history.table.assign(arm=arm) for arm, history in runs.items()])
-table.head()
-
-# %%
-figure, (whole, start) = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
-plots.race(table, ax=whole)
-plots.race(table[table["epoch"] <= 1], ax=start, legend=False)
-whole.set_title("the whole training")
-start.set_title("the first epoch, closer")
-figure.tight_layout()
-
-# %% [markdown]
-# *Validation accuracy over training. One run (n = 1 seed); data, order of the data and recipe are the same for
-# all three, mask the same for ticket and reinitialised.*
-
-# %%
-kept = ticket.levels[-1].density
-print(f"{kept:.1%} of the weights are left: one in {1 / kept:.0f}.\n")
 epoch = recipe.steps_per_epoch(dataset)
-for arm, history in runs.items():
-    print(
-        f"{arm:14s} before training {history.value(step=0):.1%}",
-        f"after one epoch {history.value(step=epoch):.1%}",
-        f"at the end {history.value():.1%}",
-        sep="   ",
-    )
+for arm, run in runs.items():
+    before, early = run.value(step=0), run.value(step=epoch)
+    print(f"{arm:14s} before {before:5.1%}   after one epoch {early:.1%}", end="   ")
+    print(f"at the end {run.value():.1%}")
+bets.reveal("00-before", 100 * runs["ticket"].value(step=0))
 
 # %% [markdown]
-# The ticket and its reinitialised twin have the same number of weights in the same places. All that differs is
-# the values they began with. Look at how far apart they are early on, and how the distance shrinks as training
-# goes on: with these data, bad luck costs the small network mostly *time*. Where it costs the final accuracy as
-# well is a question for notebooks 03 and 04.
+# *One run (n = 1 seed).*
 #
-# Something else is odd. Guessing among ten classes gives 10 %. Read the column *before training*, or look at the
-# very left of the right-hand picture: the ticket is far above that *before its first training step*. Its weights
-# are still the random ones. What it knows, it knows from **which** of them were removed: choosing a mask is a kind
-# of training too (Zhou et al. 2019 call a mask that does this a *supermask*).
+# The ticket is far above 10 % *before its first step*, while its weights are still random. What it knows, it knows from
+# **which** weights were removed. Choosing a mask is a kind of training, too: a mask that does this is called a
+# [supermask](glossary.md#supermask) (Zhou et al. 2019).
+#
+# And the control catches up. After one epoch it is far behind; at the end it is close. So do good first values only save
+# time?
 
 # %% [markdown]
-# ## 8. What does a ticket look like?
+# ## 5. The case
 #
-# The first layer joins each pixel to 300 neurons. How many of these 300 connections did each pixel keep? Nobody
-# told the pruning which pixels show clothes. Beside it: how much each pixel varies from image to image.
+# Let us ask other data: `mnist1d`, signals of 40 numbers, in ten classes. The experiment is the same; network and recipe are
+# the signals' own. We ran it beforehand with ten seeds, and the one on clothes, too, with the paper's smaller cuts.
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8))
-plots.input_picture(ticket.masks["fc1.weight"], dataset, ax=left)
-spread = dataset.pictures(dataset.train.x).std(0)[0]
-ax = sns.heatmap(spread, cmap="viridis", square=True, ax=right)
-ax.set(xticks=[], yticks=[])
-ax.collections[0].colorbar.set_label("standard deviation of the pixel")
-figure.tight_layout()
+GAPS = ["less than 2 points", "2 to 10 points", "more than 10 points"]
+bets.pick("00-signals", "On signals the control ends below the ticket by", GAPS)
 
 # %%
-kept_per_pixel = ticket.masks["fc1.weight"].sum(0).float()
-dull = spread.flatten() < spread.quantile(0.1)
-print(
-    f"kept of 300, on average: {kept_per_pixel.mean():.1f} for all pixels,",
-    f"{kept_per_pixel[dull].mean():.1f} for the tenth that varies least",
+ARMS = ["dense", "ticket", "reinitialised"]
+CASES = {"clothes": ("fashion-mini", 0.03583), "signals": ("mnist1d", 0.17824)}
+figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
+for ax, (what, (name, kept)) in zip(axes, CASES.items()):
+    rows = reference(name).query("metric == 'accuracy' and arm in @ARMS")
+    rows = rows[rows["density"].isin([1, kept])]  # the whole network, and this level
+    plots.lines(rows.query("split == 'validation'"), x="step", ax=ax)
+    ax.set(title=f"{what}: {kept:.1%} of the weights", ylabel="validation accuracy")
+    ax.yaxis.set_major_formatter("{x:.0%}")
+    ends = rows.query("split == 'test'")
+    for arm in ARMS:
+        mean = lthlab.interval(ends[ends["arm"] == arm]["value"])
+        print(f"{what}: {arm:14s} {mean.percent()} seeds")
+plots.show(
+    "Validation accuracy against steps. On clothes the reinitialised control rises "
+    "late and ends close to the others; on signals it stays far below to the end."
 )
+gap = 100 * lthlab.paired(ends, "ticket", "reinitialised").mean  # on signals, the last
+bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 
 # %% [markdown]
-# A pattern, real but weak: pixels at the edges, which hardly change, keep fewer connections. Most of what looks like
-# structure in the left picture is chance.
+# *Means over ten seeds (n = 10). The numbers are accuracies at the end on the [test set](glossary.md#test-set), 2,000 examples
+# that are looked at only once. Bands and brackets say how far a mean can be trusted; notebook 02 teaches how to read them.*
+#
+# That is the case. On signals the ticket does as well as the whole network, and its twin, with the same mask and new
+# values, fails. On clothes the twin is slower, but in the end it does about as well as the whole network. Whoever explains
+# the first must not forget the second.
 
 # %% [markdown]
-# ## 9. Your turn
+# ## 6. Seven suspects
 #
-# 1. Change `SEED` in section 3 and run all cells again (*Run → Run All Cells*). Does the order of the three curves
-#    stay? Which numbers move most?
-# 2. Set `levels=10`. How small can the ticket get before it falls behind the dense network? What happens to the
-#    reinitialised one?
-# 3. In section 6 build the control with the *same* seed as the model (`seed=SEED`). What do you expect it to do? Run
-#    it. Why does the documentation of `build_model` say *another* seed?
+# What makes the ticket win?
 #
+# - **The mask**: which weights were kept, whatever their values.
+# - **The values**: the very numbers that these weights started from.
+# - **Their signs**: only whether a number was above or below zero.
+# - **Their scale**: only how far from zero the numbers were.
+# - **The densities of the layers**: how many weights each layer kept, not which.
+# - **Longer training**: to find the ticket we trained eight times.
+# - **Luck**: a lucky seed, or too few of them.
+#
+# The board comes back at the end of each notebook, with what is known by then. So far all are open.
+
+# %%
+plots.show(drawings.board(0))
+
+# %% [markdown]
+# ## 7. Your turn
+#
+# 1. Each level keeps 62 % of the weights of the one before (leave the last layer out of account). How many levels does it
+#    take until at most 1 % is left? Change the marked line; the cell says at once whether it is right.
+# 2. In section 4, build the control with the seed of the model: `seed=SEED`. What do you expect it to do? Run it.
+
+# %%
+levels_needed = 7  # <- your line
+
+left, before = 0.62**levels_needed, 0.62 ** (levels_needed - 1)
+if left > 0.01:
+    print(f"Not yet: {levels_needed} levels leave {left:.1%}.")
+elif before <= 0.01:
+    print(f"More than it takes: one level less leaves {before:.2%}.")
+else:
+    print(f"Right: {levels_needed} levels leave {left:.2%}.")
+
+# %% [markdown]
 # <details><summary>Answers</summary>
 #
-# 1. Early in training the order stays with nearly every seed; the final accuracies lie within a point or two of each
-#    other and may change places.
-# 2. `ticket.levels[-1].density` is then below 1 %. Both lose accuracy at the end; look which of them loses more.
-# 3. The "new" values are then the old ones: the control is the ticket itself and its curve lies exactly on the
-#    ticket's. A control that controls nothing looks like a failed experiment, or worse, like a discovery.
+# 1. Ten: `0.62 ** 9` is still 1.4 %.
+# 2. The "new" values are the old ones, so the control is the ticket itself, and all its numbers are the ticket's. A
+#    control that controls nothing looks like a failed experiment or, worse, like a discovery.
 # </details>
-
-# %% [markdown]
-# ## 10. One run is not evidence
 #
-# You saw one seed. Luck is exactly what this course is about, so from here on we repeat: notebook 03 runs five
-# seeds, compares them in pairs and prints 95 % intervals. Please do not believe the picture above until then.
-
-# %% [markdown]
-# ## The map
-#
-# | notebook | question |
-# |---|---|
-# | 00 start here | What is a winning ticket? |
-# | 01 dense training | What does it cost to train a network, from your laptop to GPT-3? |
-# | 02 magnitude pruning | How do you remove 90 % of a trained network, and what does it *not* save? |
-# | 03 winning tickets | Could the same weights have been removed before training? |
-# | 04 random reinit controls | Is it the wiring or the initial values? |
-# | 05 rewinding | When does rewinding to the start fail, and why? |
-# | 06 tickets before training | Can tickets be found without training first? |
-# | 07 making sparsity fast | When does a sparse network really save time? |
-# | 08 sparsity explorer | All the knobs in one place |
-# | 09 scale up | Graphics cards, clusters, your own models |
-#
-# Take 01 to 04 in order, then what you like.
+# The [sheet for this notebook](exercises/00_start_here.py) has more, with checks.
 
 # %% [markdown]
 # ## Take away
 #
-# - A **winning ticket** is a sparse part of a network that, trained alone *from its original initial values*,
-#   does as well as the whole.
-# - It is found by **iterative magnitude pruning**: train, prune, rewind, repeat.
-# - The **reinitialised** control has the same mask and new values. If it does as well as the ticket, the initial
-#   values did not matter.
-# - There is a catch: it took seven trainings to find the ticket, the first of them on the whole network. That is more
-#   than one training with the ticket can save. It is one of the two open problems; the other is making sparse
-#   networks fast.
+# - A **winning ticket** is a small part of a network that, trained alone *from its first values*, does as well as the
+#   whole.
+# - IMP finds it: train, prune, rewind, repeat. The catch: this takes many trainings.
+# - The **reinitialised** control keeps the mask and changes the values. On signals it fails; on clothes it is slower.
 #
-# **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural
-# Networks*, ICLR 2019. H. Zhou, J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery Tickets*, NeurIPS 2019. H. Xiao, K. Rasul and R. Vollgraf, *Fashion-MNIST*, 2017. Y. LeCun et al.,
-# *Gradient-Based Learning Applied to Document Recognition*, 1998.
+# **Next question**: what does it cost to train a whole network? [Notebook 01](01_dense_training.ipynb) does the sums.
+
+# %% [markdown]
+# ## The map
+#
+# Take these in order:
+#
+# - 00 start here: What is a winning ticket?
+# - [01 dense training](01_dense_training.ipynb): What does training cost, from your laptop to GPT-3?
+# - [02 magnitude pruning](02_magnitude_pruning.ipynb): How do you remove 90 % of a trained network?
+# - [03 winning tickets](03_winning_tickets.ipynb): Could the same weights have been removed before training?
+# - [04 controls](04_random_reinit_controls.ipynb): The trial: mask, values, signs or scale?
+# - [05 rewinding](05_rewinding.ipynb): The retrial, on a harder network
+#
+# Then take what you like:
+#
+# - [06 tickets before training](06_tickets_before_training.ipynb): Can tickets be found without training first?
+# - [07 speed](07_making_sparsity_fast.ipynb): When does a sparse network really save time?
+# - [08 explorer](08_sparsity_explorer.ipynb): All the knobs in one place
+# - [09 scale up](09_scale_up.ipynb): Graphics cards, clusters, your own models
+# - [10 language models](10_language_models.ipynb): Does any of this hold for a language model?
+# - [11 what came next](11_what_came_next.ipynb): Deep dive: what was found after 2019
+# - [12 before training, in depth](12_before_training_in_depth.ipynb): Deep dive beside 06
+# - [13 scale up, in depth](13_scale_up_in_depth.ipynb): Deep dive beside 09
+
+# %% [markdown] tags=["deep"]
+# ## Deep dive: what does a ticket look like?
+#
+# The first layer joins each pixel to 300 neurons. How many of these connections did each pixel keep? Nobody told the
+# pruning which pixels show clothes. But beware of patterns: chance makes some, too. So beside the ticket stands its
+# mask [shuffled](glossary.md#shuffled): as many weights, in random places. On the right you see how much each pixel varies
+# from picture to picture.
+
+# %% tags=["deep"]
+chance = lthlab.shuffle_masks(ticket.masks, seed=SEED)
+spread = dataset.pictures(dataset.train.x).std(0)[0]
+figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.6))
+most = int(ticket.masks["fc1.weight"].sum(0).max())
+for ax, masks in ((left, ticket.masks), (middle, chance)):
+    plots.input_picture(masks["fc1.weight"], dataset, ax=ax)
+    ax.collections[0].set_clim(0, most)  # one scale for both
+left.set_title("the ticket")
+middle.set_title("chance: the mask shuffled")
+shades = right.imshow(spread, cmap="viridis")
+right.set(title="how much the pixels vary", xticks=[], yticks=[])
+right.grid(False)
+figure.colorbar(shades, label="standard deviation")
+figure.tight_layout()
+plots.show(
+    "Three maps of the 28 x 28 pixels. The ticket keeps few connections at the left "
+    "and right edges; the shuffled mask has speckles, too, but no such edges. Pixels "
+    "vary least at the left and right edges."
+)
+
+# %% tags=["deep"]
+dull = spread.flatten() < spread.quantile(0.1)
+for name, masks in (("ticket", ticket.masks), ("shuffled", chance)):
+    counts = masks["fc1.weight"].sum(0).float()
+    print(
+        f"{name:9s} kept of 300: {counts.mean():.1f} on average,",
+        f"{counts[dull].mean():.1f} for the tenth of the pixels that varies least",
+    )
+
+# %% [markdown] tags=["deep"]
+# *One ticket, one shuffle (n = 1).* The pattern is real: pixels that hardly change keep fewer connections than chance
+# would give them. It is also weak: much of the speckle on the left is there in the middle as well.
+
+# %% [markdown] tags=["deep"]
+# **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR
+# 2019. H. Zhou, J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery Tickets*, NeurIPS 2019. H. Xiao, K. Rasul and R.
+# Vollgraf, *Fashion-MNIST*, 2017. LeNet: Y. LeCun et al., Proceedings of the IEEE 86, 1998.

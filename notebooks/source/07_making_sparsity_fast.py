@@ -1,19 +1,20 @@
 # %% [markdown]
 # # Making sparsity fast
 #
-# A network with a tenth of its weights needs a tenth of the arithmetic. Does it take a tenth of the time? Almost never,
-# and mostly it takes exactly as long as before. That is what users of pruning libraries find out, often after months.
-# In this notebook you find out in minutes, on your own machine, see where the time goes, and then get some of it back.
+# The article's second challenge: 90 % fewer parameters are not 90 % less cost. A network with a tenth of its weights needs
+# a tenth of the arithmetic. Does it take a tenth of the time? In this notebook you find out on your own machine, see where
+# the time goes, and get some of it back.
 #
 # **After this notebook you can**
-# - time small pieces of code so that the result means something;
-# - read a roofline: is it arithmetic or memory that a computation waits for?
-# - say from which density CSR, blocks or smaller dense matrices pay on your machine, for inference and for training;
-# - name what unstructured, structured and 2:4 sparsity each cost in accuracy and win in time.
+# - time small pieces of code so that the result means something (section 1);
+# - explain why a [mask](glossary.md#mask) alone makes nothing faster (section 2);
+# - write down a sparse matrix as CSR, and say when it pays (sections 3 and 4);
+# - say where the time of a training step goes, and what part of it sparsity can save (section 5);
+# - compare pruned weights with pruned neurons by accuracy *and* by time (section 6).
 #
 # **You need** notebooks 02 and 03.
 #
-# **Time**: 40 minutes to read, about a minute to run.
+# **Time**: {time}
 
 # %%
 import copy
@@ -31,31 +32,20 @@ from matplotlib.ticker import PercentFormatter
 from torch import nn
 
 import lthlab
-from lthlab import (
-    build_model,
-    full_masks,
-    load_dataset,
-    magnitude,
-    plots,
-    prune,
-    recipe_for,
-    train,
-)
+from lthlab import build_model, drawings, full_masks, load_dataset, magnitude, plots
+from lthlab.recipes import recipe_for
+from lthlab.widgets import bets
 
 torch.set_num_threads(1)  # one core: fewer things that can interfere with a measurement
 plots.use_style()
 warnings.filterwarnings("ignore", message="Sparse .* tensor support is in beta")
-FORMATS = ["ideal", "masked dense", "CSR", "CSR, compiled"]
-FORMATS += ["blocks 4x4", "blocks 16x16", "smaller dense"]
-COLORS = dict(zip(FORMATS, ["0.6", *sns.color_palette("colorblind")]))
 
 # %% [markdown]
 # ## 1. How to time something
 #
 # Three rules. Run it a few times first (*warm up*: memory is fetched, code is compiled). Let the contenders **take
-# turns**, so that a moment when the machine is busy hits all of them. Report the **median**, because a single
-# interruption can make one run ten times as long, and only **ratios** of things measured side by side: they travel to
-# other machines, microseconds do not.
+# turns**, so that a moment when the machine is busy hits all of them. Report the **median**, because one interruption can make a run ten times as
+# long, and **ratios** of things measured side by side: microseconds do not travel to other machines.
 
 
 # %%
@@ -67,16 +57,24 @@ def race(contenders, rounds=15, repeat=5):
             began = time.perf_counter()
             for _ in range(repeat):
                 run()
-            if turn >= 2:
+            if turn >= 2:  # the first two warm up
                 times[name].append((time.perf_counter() - began) / repeat * 1e6)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+bets.number(
+    "07-mask",
+    "A mask leaves LeNet a tenth of its weights. What percentage of the dense "
+    "network's time does it take",
+    low=0,
+    high=150,
+)
 
 
 # %% [markdown]
 # ## 2. Masks do not make anything faster
 #
-# > **Predict.** LeNet-300-100, with 100 %, 10 % and 1 % of its weights. How long do 60 pictures take, compared with
-# > dense?
+# LeNet-300-100, with all, a tenth and a hundredth of its [weights](glossary.md#weight), classifies 60 pictures.
 
 # %% tags=["article-13"]
 dataset = load_dataset("fashion-mini")
@@ -85,128 +83,77 @@ model = build_model("lenet-300-100", dataset)
 networks, flops = {}, {}
 for keep in (1.0, 0.1, 0.01):
     networks[keep] = build_model("lenet-300-100", dataset)
-    masks = prune(magnitude(model), full_masks(model), 1 - keep)
+    masks = lthlab.prune(magnitude(model), full_masks(model), 1 - keep)
     lthlab.apply_masks_(networks[keep], masks)
     flops[keep] = lthlab.cost.inference_flops(model, dataset, masks).nonzero
 with torch.no_grad():
     times = race({keep: (lambda net=net: net(x)) for keep, net in networks.items()})
 both = pd.DataFrame({"FLOPs, relative": flops, "time, relative": times})
-both = (both / both.loc[1.0]).rename_axis("density")
+both = (both / both.loc[1.0]).rename_axis("weights kept")
+bets.reveal("07-mask", 100 * both.loc[0.1, "time, relative"])
 both.style.format("{:.2f}").format_index("{:.0%}")
 
 # %% [markdown]
-# The arithmetic shrinks, the time does not: 90 % fewer parameters are not 90 % less cost (J. Frankle says so in *Do
-# Neural Networks Really Need to Be So Big?*). A mask sets numbers to zero, and a dense kernel multiplies by zero as
-# carefully as by anything else. To be faster, a computation has to *know* where the zeros are, in a form that saves
-# more than the knowing costs.
+# The arithmetic ([FLOPs](glossary.md#flop)) shrinks, the time does not. A mask sets numbers to zero, and an ordinary, *dense*
+# product of matrices multiplies by zero as carefully as by anything else. To be faster, a computation has to *know* where
+# the zeros are, in a form that saves more than the knowing costs.
 
 # %% [markdown]
-# ## 3. What your machine can do
+# ## 3. CSR: write down only what is there
 #
-# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate.
-# Measure them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
-
-# %%
-big, source = torch.randn(768, 768), torch.randn(32_000_000)
-target = torch.empty_like(source)
-work = {"product": lambda: big @ big, "copy": lambda: target.copy_(source)}
-found = race(work, rounds=7, repeat=1)
-PEAK = 2 * 768**3 / found["product"] * 1e6  # floating-point operations per second
-BANDWIDTH = 2 * 4 * len(source) / found["copy"] * 1e6  # bytes read and written
-print(f"arithmetic: {PEAK / 1e9:.0f} GFLOP/s; memory: {BANDWIDTH / 1e9:.0f} GB/s")
-ratio = PEAK / BANDWIDTH
-print(f"so {ratio:.0f} operations per byte are needed to keep the arithmetic busy")
-source = target = None  # 256 MB that nobody needs any more
-
-# %% [markdown]
-# A computation that does fewer operations per byte than that waits for memory, whatever its FLOPs. The number of
-# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the
-# **roofline**.
-#
-# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in
-# CSR.
-
-# %%
-ROWS, COLUMNS, KEEP = 300, 784, 0.05
-weight = torch.randn(ROWS, COLUMNS)
-mask = torch.rand(ROWS, COLUMNS) < KEEP
-sparse_weight = (weight * mask).to_sparse_csr()
-rows = []
-for batch in (1, 8, 64, 512):
-    inputs = torch.randn(COLUMNS, batch)
-    layers = {"masked dense": weight, "CSR": sparse_weight}
-    found = race({k: lambda m=m, i=inputs: m @ i for k, m in layers.items()})
-    moved = 4 * batch * (ROWS + COLUMNS)  # inputs and outputs
-    for name, kept, size in ("masked dense", weight.numel(), 4), ("CSR", mask.sum(), 8):
-        useful = 2 * int(kept) * batch
-        intensity = useful / (size * int(kept) + moved)
-        rows.append((name, batch, intensity, useful / found[name] * 1e6))
-roofline = pd.DataFrame(rows, columns=["layer", "batch", "intensity", "rate"])
-
-# %%
-figure, ax = plt.subplots(figsize=(8, 4.6))
-span = np.geomspace(0.1, 200, 100)
-roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
-ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
-beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
-for name, points in roofline.groupby("layer"):
-    x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
-    ax.plot(*x_y, marker="o", color=color, label=name)
-    for batch, *place in zip(points["batch"], *x_y):
-        ax.annotate(f"batch {batch}", place, color=color, **beside)
-ax.set(xscale="log", xlabel="intensity: operations per byte")
-ax.set(yscale="log", ylabel="operations, in GFLOP/s")
-ax.legend()
-plt.show()
-
-# %% [markdown]
-# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
-# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
-# the copy measured.*
-#
-# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
-# 4-byte place, and then jumps to wherever that place points. **A sparse operation is several times as expensive as a
-# dense one.** Sparsity pays when there are fewer operations by more than that factor.
-
-# %% [markdown]
-# ## 4. Three ways to write down a sparse matrix
-#
-# A matrix small enough to read:
+# **[CSR](glossary.md#csr)** (compressed sparse rows) stores the kept values row by row, the column of each, and where each
+# row begins. A matrix small enough to read:
 
 # %%
 small = torch.tensor([[5.0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 1, 7], [0, 0, 3, 4]])
-csr, bsr = small.to_sparse_csr(), small.to_sparse_bsr((2, 2))
-print("CSR  where rows begin:", csr.crow_indices().tolist())
-print("     columns:         ", csr.col_indices().tolist())
-print("     values:          ", csr.values().tolist())
-print("BSR  where rows of blocks begin:", bsr.crow_indices().tolist())
-print("     block columns:   ", bsr.col_indices().tolist())
-print("     blocks:          ", bsr.values().tolist())
+plots.show(drawings.csr(small))
 
 # %% [markdown]
-# - **CSR** (compressed sparse rows): the kept values, row by row, the column of each, and where each row begins. Any
-#   pattern will do.
-# - **BSR** (blocks): the same with small dense blocks in place of single values: one place per block, and dense
-#   arithmetic inside. The pattern must come in blocks, or zeros are stored.
-# - **A smaller dense matrix**: whole rows and columns (neurons) are gone. No places at all, but the coarsest pattern.
+# Read it, then write the arrays of another matrix:
 #
-# ## 5. From which density does it pay?
+# $$\begin{pmatrix} 0 & 8 & 0 \\ 0 & 0 & 0 \\ 6 & 0 & 9 \end{pmatrix}$$
+
+# %%
+columns = ...  # your line: a list
+row_starts = ...  # your line: a list
+
+csr = torch.tensor([[0.0, 8, 0], [0, 0, 0], [6, 0, 9]]).to_sparse_csr()
+right = csr.col_indices().tolist(), csr.crow_indices().tolist()
+if ... in (columns, row_starts):
+    print("Not written yet: your lists go where the three dots are.")
+elif columns != right[0]:
+    print("Not yet: the columns. Which does the 8 stand in, if you count from 0?")
+elif row_starts != right[1]:
+    print("Not yet: the starts. The empty row starts where the next one does.")
+else:
+    print("Right.")
+
+# %% [markdown]
+# <details><summary>The lists</summary>
 #
-# The same layer, forward, batch of 64, at densities from 50 % to 1 %. *CSR, compiled* is the product that
-# `lthlab.train` uses for sparse networks when it may (section 7): thirty lines of Python, turned into machine code by
-# numba (`lthlab/fast/kernels.py`).
+# `columns = [1, 0, 2]`, and `row_starts = [0, 1, 1, 3]`: the last number says where a fourth row would begin.
+# </details>
 #
-# > **Predict.** At which density does CSR overtake dense? Do blocks help?
+# For every 4-byte weight CSR also reads a 4-byte index, and then jumps to wherever that index points. **A sparse operation
+# is several times as expensive as a dense one.** So sparsity pays only when there are fewer operations by more than that
+# factor. Coarser patterns need fewer indices: **blocks** (one index for each small dense block), or a **smaller dense
+# matrix**, where whole rows and columns (neurons) are gone, and no index is needed at all.
+#
+# ## 4. From which density does it pay?
+#
+# The first layer of LeNet, 300 x 784 weights, for a batch of 64. *CSR, compiled* is the product that `lthlab.train` uses for
+# sparse networks: thirty lines of Python, turned into machine code by numba (`lthlab/fast/kernels.py`).
 
 # %%
 from lthlab.fast import kernels
 from lthlab.fast.sparse import CSR
 
-inputs = torch.randn(COLUMNS, 64)
+ROWS, COLUMNS = 300, 784
+weight, inputs = torch.randn(ROWS, COLUMNS), torch.randn(COLUMNS, 64)
 
 
 def make_formats(keep):
-    """The layer in every format of torch, each with the same number of kept weights."""
+    """The layer in every format of torch, all with as many kept weights."""
     smaller = round(ROWS * keep**0.5), round(COLUMNS * keep**0.5)
     formats = {
         "masked dense": weight,
@@ -219,6 +166,10 @@ def make_formats(keep):
         cut = weight[: pattern.shape[0], : pattern.shape[1]]
         formats[f"blocks {size}x{size}"] = (cut * pattern).to_sparse_bsr((size, size))
     return formats
+
+
+question = "On the machine of this page, torch's CSR beats dense from this density down"
+bets.pick("07-pays", question, ["50 %", "30 %", "20 %", "10 %", "5 %", "3 %", "1 %"])
 
 
 # %%
@@ -243,58 +194,113 @@ for keep in (0.5, 0.3, 0.2, 0.1, 0.05, 0.03, 0.01):
     rows += [(name, keep, found["masked dense"] / took) for name, took in found.items()]
 formats = pd.DataFrame(rows, columns=["format", "density", "speed-up"])
 
-# %%
+# %% tags=["article-14"]
+FORMATS = ["masked dense", "CSR", "CSR, compiled", "blocks 4x4", "blocks 16x16"]
+FORMATS += ["smaller dense"]
+COLORS = dict(zip(FORMATS, sns.color_palette("colorblind")))
 figure, ax = plt.subplots(figsize=(8.5, 5))
 densities = np.sort(formats["density"].unique())
-IDEAL = {"color": COLORS["ideal"], "linestyle": "--"}
-ax.plot(densities, 1 / densities, **IDEAL, label="theoretical: 1 / density")
-for name, points in formats.groupby("format"):
-    look = {"marker": "o", "color": COLORS[name], "label": name}
-    ax.plot(points["density"], points["speed-up"], **look)
-ax.axhline(1, color="0.8", linewidth=1, zorder=0)
+ax.plot(densities, 1 / densities, "--", color="0.6", label="theoretical: 1 / density")
+for marker, name in zip("osv^DP", FORMATS):
+    here = formats[formats["format"] == name]
+    look = {"marker": marker, "color": COLORS[name], "label": name}
+    ax.plot(here["density"], here["speed-up"], **look)
 plots.density_axis(ax, densities)
 ax.set(yscale="log", ylabel="speed-up over the dense layer")
 ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
 ax.legend()
-plt.show()
+plots.show(
+    "Speed-up against density. Masked dense stays at one; the sparse formats cross it "
+    "between a half and a tenth and stay well below the dashed theoretical line; the "
+    "smaller dense matrix runs closest to it."
+)
+pays = formats[formats["speed-up"] > 1.1].groupby("format")["density"].max()
+print("pays from this density down:", pays.map("{:.0%}".format).to_dict())
+bets.reveal("07-pays", f"{100 * pays['CSR']:.0f} %")
 
 # %% [markdown]
-# *One layer of 784 inputs and 300 neurons, batch 64, forward, one core; medians of runs that took turns. "Smaller
-# dense" is a matrix with as many weights as are kept.*
+# *One layer of 784 inputs and 300 neurons, batch 64, forward, one core; medians of runs that took turns. "Smaller dense" is
+# a matrix with as many weights as are kept.* The dashed line is what papers call *theoretical speed-up*; *masked dense* is
+# what pruning libraries give you. The densities belong to *this* machine.
 
-# %%
-table = formats.pivot(index="density", columns="format", values="speed-up")
-table = table.sort_index(ascending=False)
-table.style.format("{:.1f}x").format_index("{:.0%}")
+# %% [markdown] tags=["deep"]
+# ### Deep dive: what your machine can do
+#
+# A computation needs two things: arithmetic, and data to do it on. Your machine delivers both at some greatest rate.
+# Measure them: a large product of matrices does almost nothing but arithmetic, a copy does nothing but move data.
 
-# %% tags=["article-14"]
-for name in table.columns.drop("masked dense"):
-    pays = table.index[table[name] > 1.1]
-    where = (
-        f"pays from a density of {pays.max():.0%} down" if len(pays) else "never pays"
-    )
-    print(f"{name:14s} {where}")
-promised = table.mul(table.index, axis=0)  # share of the theoretical speed-up
-best = promised.idxmax(axis=1)
-for density, name in best.items():
-    share = promised.loc[density, name]
-    print(f"closest to theory at {density:4.0%}: {name}, {share:.0%} of it")
-print(
-    f"one core, {PEAK / 1e9:.0f} GFLOP/s, {BANDWIDTH / 1e9:.0f} GB/s, {ratio:.0f} per byte"
+# %% tags=["deep"]
+big, source = torch.randn(768, 768), torch.randn(32_000_000)
+target = torch.empty_like(source)
+work = {"product": lambda: big @ big, "copy": lambda: target.copy_(source)}
+found = race(work, rounds=7, repeat=1)
+PEAK = 2 * 768**3 / found["product"] * 1e6  # floating-point operations per second
+BANDWIDTH = 2 * 4 * len(source) / found["copy"] * 1e6  # bytes read and written
+print(f"arithmetic: {PEAK / 1e9:.0f} GFLOP/s; memory: {BANDWIDTH / 1e9:.0f} GB/s")
+ratio = PEAK / BANDWIDTH
+print(f"so {ratio:.0f} operations per byte are needed to keep the arithmetic busy")
+source = target = None  # 256 MB that nobody needs any more
+
+# %% [markdown] tags=["deep"]
+# A computation that does fewer operations per byte than that waits for memory, whatever its FLOPs. The number of
+# operations per byte is its **intensity**, and the picture of what is possible at each intensity is called the
+# **roofline**.
+#
+# Take the first layer of LeNet, 300 x 784 weights, for batches of different size, dense and with 5 % of its weights in
+# CSR.
+
+# %% tags=["deep"]
+KEEP = 0.05
+mask = torch.rand(ROWS, COLUMNS) < KEEP
+sparse_weight = (weight * mask).to_sparse_csr()
+rows = []
+for batch in (1, 8, 64, 512):
+    inputs = torch.randn(COLUMNS, batch)
+    layers = {"masked dense": weight, "CSR": sparse_weight}
+    found = race({k: lambda m=m, i=inputs: m @ i for k, m in layers.items()})
+    moved = 4 * batch * (ROWS + COLUMNS)  # inputs and outputs
+    for name, kept, size in ("masked dense", weight.numel(), 4), ("CSR", mask.sum(), 8):
+        useful = 2 * int(kept) * batch
+        intensity = useful / (size * int(kept) + moved)
+        rows.append((name, batch, intensity, useful / found[name] * 1e6))
+roofline = pd.DataFrame(rows, columns=["layer", "batch", "intensity", "rate"])
+
+# %% tags=["deep"]
+figure, ax = plt.subplots(figsize=(8, 4.6))
+span = np.geomspace(0.1, 200, 100)
+roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
+ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
+beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
+for name, points in roofline.groupby("layer"):
+    x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
+    ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
+    for batch, *place in zip(points["batch"], *x_y):
+        ax.annotate(f"batch {batch}", place, color=color, **beside)
+ax.set(xscale="log", xlabel="intensity: operations per byte")
+ax.set(yscale="log", ylabel="operations, in GFLOP/s")
+ax.legend()
+plots.show(
+    "Operations per second against operations per byte, logarithmic. Dense layers "
+    "climb from the sloping roof to the flat one as the batch grows; CSR stays far "
+    "below it."
 )
 
-# %% [markdown]
-# The dashed line is what papers call *theoretical speed-up*; the last lines say how much of it the best format reaches,
-# and *masked dense*, what pruning libraries give you by default, stays at 1. The densities in the first lines belong to
-# *this* machine. They follow from its ratio of arithmetic to memory (section 3) and from how good its kernels are. On
-# another processor, and on a graphics card, they are others: run this cell there.
+# %% [markdown] tags=["deep"]
+# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
+# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
+# the copy measured.*
 #
-# ## 6. Batch and width
+# Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
+# 4-byte index, and then jumps to wherever that index points. A sparse operation is several times as expensive as a
+# dense one.
+
+# %% [markdown] tags=["deep"]
+# ### Deep dive: batch and width
 #
-# Does that hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
+# Does section 4's picture hold for other layers? A square layer of some width, some batch, 5 % of the weights, CSR against dense:
 
 
-# %%
+# %% tags=["deep"]
 def csr_speedup(width, batch, keep=0.05):
     w, i = torch.randn(width, width), torch.randn(width, batch)
     s = (w * (torch.rand(width, width) < keep)).to_sparse_csr()
@@ -309,12 +315,15 @@ figure, ax = plt.subplots()
 look = {"annot": True, "fmt": ".1f", "cmap": "viridis"}
 sns.heatmap(grid, ax=ax, **look, cbar_kws={"label": "speed-up of CSR at 5 %"})
 ax.set(xlabel="batch", ylabel="width of the layer")
-plt.show()
+plots.show(
+    "Speed-up of CSR at 5 % by width of the layer and batch, as numbers in a grid: it "
+    "depends on both, and is smallest for narrow layers."
+)
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # *Medians, one core.* Your turn with the knobs. Each move of a slider measures anew, here and now.
 
-# %%
+# %% tags=["deep"]
 from ipywidgets import SelectionSlider, interact
 
 
@@ -330,6 +339,7 @@ knobs = {
     "batch": (1, 4, 16, 60, 256),
     "density": (0.01, 0.02, 0.05, 0.1, 0.3),
 }
+# %% tags=["deep"]
 sliders = {
     name: SelectionSlider(options=values, value=values[2], continuous_update=False)
     for name, values in knobs.items()
@@ -338,32 +348,82 @@ interact(measure_layer, **sliders)
 measure_layer(500, 60, 0.1)
 
 # %% [markdown]
-# ## 7. Training
+# ## 5. Where the time of a training step goes
 #
 # Training does three products per layer where inference does one, and then updates every weight. A sparse training step
-# keeps *only the kept weights* as parameters: forward with CSR, gradients only where a weight is kept, optimiser state
-# only for those. `lthlab.train(..., step="fast")` does that in fully connected networks, below a density that is the
-# same everywhere: it was measured once, on two processors, and is not measured on yours, so that a result never depends
-# on how fast a machine was. `find_ticket` and `run_experiment` take this step by themselves.
-
-# %%
-BELOW = lthlab.fast.SPARSE_BELOW
-print(f"fully connected networks train sparse below {BELOW:.0%} density")
-
-# %% [markdown]
-# Is that the right place here? A step is made by a function of model, masks, recipe and loss, so we can ask for either
-# way at any density:
+# keeps *only the kept weights* as parameters: forward with CSR, gradients only where a weight is kept, and memory of the
+# [optimiser](glossary.md#optimiser) only for those. `lthlab.train(..., step="fast")` does that in fully connected networks,
+# and so do `find_ticket` and `run_experiment`.
 
 # %%
 from lthlab.fast.by_hand import ByHand, chain_of
 from lthlab.fast.sparse import Sparse
+from lthlab.steps import make_optimizer
 
 recipe = replace(recipe_for("lenet-300-100", dataset), duration="100it")
+WAYS = {"masked dense": ByHand, "CSR, compiled": Sparse}
+if not kernels.numba:  # without numba there is no compiled step
+    WAYS["CSR, compiled"] = ByHand
+
+bets.number(
+    "07-step",
+    "With 3.6 % of LeNet's weights the theoretical speed-up is 28. How many times as "
+    "fast is a whole sparse training step",
+    low=0.5,
+    high=28,
+)
+
+
+# %%
+def parts_of_step(way, keep):
+    """Seconds of each part of a training step."""
+    net, indices = build_model("lenet-300-100", dataset), torch.arange(60)
+    masks = lthlab.prune(lthlab.pruning.random(net), full_masks(net), 1 - keep)
+    step = WAYS[way](net, masks, recipe, chain_of(net))
+    optimizer = make_optimizer(step.trained.values(), recipe)
+    step.load()
+    x, y = dataset.train.x[indices], dataset.train.y[indices]
+    step(x, y)
+    optimizer.step()
+    parts = {
+        "pick the batch": lambda: (dataset.train.x[indices], dataset.train.y[indices])
+    }
+    parts |= {"forward and backward": lambda: step(x, y)}
+    parts |= {"optimiser": step.updater(optimizer), "mask": step.keep_pruned_at_zero}
+    return {name: took / 1e6 for name, took in race(parts, rounds=40).items()}
+
+
+# %%
+measured = {way: parts_of_step(way, 0.036) for way in WAYS}
+figure, axes = plt.subplots(1, 2, figsize=(12, 2.2))
+said = []
+for ax, (name, parts) in zip(axes, measured.items()):
+    said.append(f"{name}: {drawings.step_time(parts, ax=ax)}")
+    ax.set_title(name)
+limit = max(ax.get_xlim()[1] for ax in axes)
+for ax in axes:
+    ax.set_xlim(0, limit)
+figure.tight_layout()
+plots.show(" ".join(said))
+dense, sparse = (sum(parts.values()) for parts in measured.values())
+bets.reveal("07-step", dense / sparse)
+
+# %% [markdown]
+# *LeNet-300-100 with 3.6 % of its weights, Adam, batch 60, one core; each part measured alone, medians.* Products and optimiser shrink with the
+# weights. Picking the batch does not. What cannot shrink sets the limit, however few
+# weights are left.
+
+# %% [markdown] tags=["deep"]
+# ### Deep dive: training at every density, and a whole search
+#
+# `step="fast"` changes over to CSR below a density that is the same everywhere: it was measured once, on two processors,
+# and is not measured on yours, so that a result never depends on how fast a machine was. Is it the right place here?
+
+# %% tags=["deep"]
+BELOW = lthlab.fast.SPARSE_BELOW
+print(f"fully connected networks train sparse below {BELOW:.0%} density")
 few = lthlab.Split(dataset.validation.x[:20], dataset.validation.y[:20])
 quiet = replace(dataset, validation=few)  # so that the time is that of training
-WAYS = {"masked dense": ByHand, "CSR, compiled": Sparse}
-if not kernels.numba:
-    del WAYS["CSR, compiled"]
 
 
 def choose(way):
@@ -378,12 +438,12 @@ def choose(way):
 def step_time(keep, way):
     """Microseconds per training step, everything included."""
     net = build_model("lenet-300-100", dataset)
-    masks = prune(lthlab.pruning.random(net), full_masks(net), 1 - keep)
+    masks = lthlab.prune(lthlab.pruning.random(net), full_masks(net), 1 - keep)
     options = {"evaluate_every": 0, "step": choose(way)}
-    return train(net, quiet, recipe, masks, **options).seconds / 100 * 1e6
+    return lthlab.train(net, quiet, recipe, masks, **options).seconds / 100 * 1e6
 
 
-# %%
+# %% tags=["deep"]
 rows = []
 for turn in range(4):
     for keep in (0.8, 0.5, 0.3, 0.2, 0.1, 0.036, 0.01):
@@ -395,39 +455,47 @@ steps = pd.DataFrame(rows, columns=["way", "density", "time"])
 steps = steps.groupby(["way", "density"])["time"].median().unstack("way")
 dense_step = steps["masked dense"].median()
 
-# %%
+# %% tags=["deep"]
 figure, ax = plt.subplots(figsize=(8, 4.4))
 for name in steps.columns:
     gain = dense_step / steps[name]
-    ax.plot(steps.index, gain, marker="o", color=COLORS[name], label=name)
-ax.plot(steps.index, 1 / steps.index, **IDEAL, label="theoretical: 1 / density")
+    look = {"marker": "o", "color": COLORS[name], "label": name}
+    ax.plot(steps.index, gain, linestyle="-" if "CSR" in name else ":", **look)
+ax.plot(
+    steps.index, 1 / steps.index, "--", color="0.6", label="theoretical: 1 / density"
+)
 ax.axvline(BELOW, color="0.3", linestyle=":", zorder=0)
 plots.density_axis(ax, steps.index)
 ax.set(yscale="log", ylabel="speed-up of a whole training step")
 ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
 ax.legend()
-plt.show()
+plots.show(
+    "Speed-up of a whole training step against density: masked dense stays at one, CSR "
+    "crosses it near the dotted line and rises to several times, far below theory."
+)
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # *LeNet-300-100, Adam, batch 60, one core, medians of three. The dotted line is where `step="fast"` changes over.*
 
-# %%
-masks = prune(magnitude(model), full_masks(model), 0.95)
+# %% tags=["deep"]
+masks = lthlab.prune(magnitude(model), full_masks(model), 0.95)
 two_epochs = replace(recipe, duration="2ep")
 for way in WAYS:
     net = build_model("lenet-300-100", dataset)
-    history = train(net, dataset, two_epochs, masks, seed=0, step=choose(way))
+    history = lthlab.train(net, dataset, two_epochs, masks, seed=0, step=choose(way))
     accuracy = f"accuracy {history.value():.2%}"
     print(f"{way:13s} training at 5 %: {accuracy}, {history.seconds:.1f} s")
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # Same masks, same data order; the two ways differ in rounding alone. And a whole run of iterative magnitude pruning,
 # down to 1.5 %: twenty trainings, each of a sparser network.
 #
-# > **Predict.** If a training cost as much as its density says, all twenty would cost five dense ones. What will they
-# > cost?
+# If a training cost as much as its density says, all twenty would cost five dense ones.
 
-# %%
+# %% tags=["deep"]
+bets.number("07-search", "How many dense trainings do the twenty cost", low=1, high=20)
+
+# %% tags=["deep"]
 net = build_model("lenet-300-100", dataset)
 ticket = lthlab.find_ticket(net, quiet, two_epochs, levels=19, evaluate_every=0)
 seconds = np.array([level.history.seconds for level in ticket.levels])
@@ -436,28 +504,30 @@ cost = seconds / seconds[0]
 figure, ax = plt.subplots(figsize=(8, 3.4))
 labels = [f"{100 * density:.3g} %" for density in densities]
 ax.bar(labels, cost, color=COLORS["CSR, compiled"])
-ax.plot(labels, densities, **IDEAL, label="as if cost were density")
+ax.plot(labels, densities, "--", color="0.6", label="as if cost were density")
 ax.set(xlabel="weights kept at each level", ylabel="cost, in dense trainings")
 ax.tick_params(axis="x", rotation=60)
 ax.legend()
-plt.show()
-print(f"20 trainings cost {cost.sum():.1f} dense ones")
-print(f"if cost were density: {densities.sum():.1f}")
-print(
-    f"the last one costs {cost[-1]:.2f}; by its density it would be {densities[-1]:.3f}"
+plots.show(
+    "Cost of each of twenty trainings, in dense ones: the first cost about one each, "
+    "then they fall, but more slowly than the dashed line of the densities."
 )
+bets.reveal("07-search", cost.sum())
+print(f"if cost were density: {densities.sum():.1f}")
+print(f"the last one costs {cost[-1]:.2f}, and its density is {densities[-1]:.3f}")
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # The search costs fewer dense trainings than it has levels, and more than its densities add up to: a step has a part
 # that does not shrink with the weights, such as picking the batch, activations and the loss, and a kept weight costs
 # more in CSR.
-#
-# ## 8. What is dead can go
+
+# %% [markdown] tags=["deep"]
+# ### Deep dive: what is dead can go
 #
 # In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be
-# removed **exactly**: the smaller network gives the same outputs, with dense kernels and without any format.
+# removed **exactly**: the smaller network gives the same outputs, with dense kernels and no special format.
 
-# %%
+# %% tags=["deep"]
 rows = []
 for number in (0, 5, 10, 15, 19):
     level = ticket.levels[number]
@@ -475,11 +545,13 @@ columns = ["density", "sizes", "largest difference of outputs", "speed-up"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown]
-# ## 9. Structured pruning: whole neurons
+# ## 6. Prune whole neurons instead?
 #
-# If smaller dense matrices are what machines like, why not prune whole neurons at once? Because neurons are harder to
-# miss than weights. Below both ways start from the same trained network, keep as many weights, and retrain for as long.
-# The dense network, too, is trained on for as long, so that pruning is not praised for what mere training does.
+# If smaller dense matrices are what machines like, why not prune whole neurons at once
+# ([structured pruning](glossary.md#structured-pruning))? Because neurons are harder to do without than weights. Below, both
+# ways start from the same trained network, keep as many weights, and retrain for as long. The
+# dense network is trained on for as long, too, so that pruning is not praised for what mere training
+# does.
 
 
 # %%
@@ -522,19 +594,25 @@ def in_csr(net):
     return run
 
 
+bets.pick(
+    "07-neurons",
+    "About a tenth of the weights is left, and retrained. More accurate is the network",
+    ["pruned by weights", "pruned by neurons"],
+)
+
 # %%
 fast = {"step": "fast", "evaluate_every": 0}
 eight_epochs, retrain = replace(recipe, duration="8ep"), replace(recipe, duration="4ep")
 trained = build_model("lenet-300-100", dataset, seed=0)
-dense_accuracy = train(trained, dataset, eight_epochs, seed=0, **fast).value()
-longer = train(copy.deepcopy(trained), dataset, retrain, seed=1, **fast).value()
+dense_accuracy = lthlab.train(trained, dataset, eight_epochs, seed=0, **fast).value()
+longer = lthlab.train(copy.deepcopy(trained), dataset, retrain, seed=1, **fast).value()
 rows = []
 for keep in (0.5, 0.25, 0.1, 0.05, 0.02):
     small, net = prune_neurons(trained, keep), copy.deepcopy(trained)
     share = count_weights(small) / count_weights(trained)
-    masks = prune(magnitude(net), full_masks(net), 1 - share)
-    structured = train(small, dataset, retrain, seed=1, **fast).value()
-    unstructured = train(net, dataset, retrain, masks, seed=1, **fast).value()
+    masks = lthlab.prune(magnitude(net), full_masks(net), 1 - share)
+    structured = lthlab.train(small, dataset, retrain, seed=1, **fast).value()
+    unstructured = lthlab.train(net, dataset, retrain, masks, seed=1, **fast).value()
     contenders = {"dense": lambda: trained(x), "small": lambda net=small: net(x)}
     with torch.no_grad():
         found = race(contenders | {"CSR": in_csr(net)})
@@ -547,39 +625,44 @@ trade = pd.DataFrame(rows, columns=["way", "weights", "accuracy", "speed-up"])
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12.5, 4.4), sharey=True)
-colors = {"neurons (smaller dense)": "smaller dense", "weights (CSR)": "CSR"}
+looks = {"neurons (smaller dense)": "s--", "weights (CSR)": "o-"}
 for way, points in trade.groupby("way"):
-    look = {"marker": "o", "color": COLORS[colors[way]], "label": way}
+    color = COLORS["CSR" if "CSR" in way else "smaller dense"]
     for ax, column in zip(axes, ("weights", "speed-up")):
-        ax.plot(points[column], points["accuracy"], **look)
-look = {"color": plots.arm_color("dense")}
+        ax.plot(points[column], points["accuracy"], looks[way], color=color, label=way)
 for ax in axes:
-    ax.axhline(dense_accuracy, **look, linestyle=":", label="dense, before")
-    ax.axhline(longer, **look, linestyle="--", label="dense, trained as long")
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.axhline(longer, color=plots.arm_color("dense"), linestyle=":", label="dense")
+    ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=1))
 plots.density_axis(axes[0], trade["weights"])
 axes[0].set(ylabel="validation accuracy after retraining")
 axes[1].set(xscale="log", xlabel="speed-up of inference, batch 60")
-axes[1].xaxis.set_major_locator(plt.FixedLocator([0.5, 1, 2, 3, 5, 10]))
-axes[1].xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
-axes[1].xaxis.set_minor_formatter(lambda value, _: "")
+axes[1].set_xticks([0.5, 1, 2, 3, 5, 10], ["0.5x", "1x", "2x", "3x", "5x", "10x"])
+axes[1].minorticks_off()
 axes[0].legend()
-plt.show()
+plots.show(
+    "Accuracy after retraining, against the weights kept and against the speed-up. For "
+    "as many weights, single weights keep more accuracy; for as much time the two "
+    "lines come close or cross."
+)
+tenth = trade[(trade["weights"] - 0.1).abs() == (trade["weights"] - 0.1).abs().min()]
+best = tenth.sort_values("accuracy")["way"].iloc[-1]
+bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 
 # %% [markdown]
-# *One seed, so read large differences only. The fair line for a pruned and retrained network is the dashed one: dense,
-# trained as long. Left: for as many weights, single weights are the better thing to prune. Right: for as much time, it
-# depends; the same accuracy may be had faster with the coarser pattern.*
-#
-# This pair of pictures is the dilemma of the field in small. Accuracy wants fine patterns, machines want coarse ones.
+# *One seed, so read large differences only. Dotted: dense, trained as long.* Left: for as many weights, single weights are
+# the better thing to prune. Right: for as much time, it depends. That is the dilemma of the field in small. **Accuracy wants fine patterns, machines want coarse
+# ones.**
+
+# %% [markdown] tags=["deep"]
+# ### Deep dive: channels
 #
 # **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one
-# input channel of every filter in the next layer. The usual choice are the filters of smallest norm (Li et al. 2017).
+# input channel of every filter in the next layer. The usual choice is the filters of smallest norm (Li et al. 2017).
 # There are hardly any sparse kernels for convolutions, so here the fine pattern has no fast way at all: it runs masked,
 # and dense.
 
 
-# %%
+# %% tags=["deep"]
 def prune_channels(net, keep):
     """A smaller network: of each convolution the filters of largest L1 norm."""
     smaller = copy.deepcopy(net)
@@ -603,7 +686,7 @@ def prune_channels(net, keep):
     return smaller
 
 
-# %%
+# %% tags=["deep"]
 def convolutions(dataset, seed):
     """Two convolutions and an output layer; `build_model` sees to the seed."""
     pairs = [
@@ -616,20 +699,20 @@ def convolutions(dataset, seed):
 conv_recipe = lthlab.Recipe("adam", 2e-3, batch_size=60, duration="4ep")
 shorter = replace(conv_recipe, duration="2ep")
 conv_net = build_model(convolutions, dataset, seed=0)
-conv_accuracy = train(conv_net, dataset, conv_recipe, seed=0).value()
-conv_longer = train(copy.deepcopy(conv_net), dataset, shorter, seed=1).value()
+conv_accuracy = lthlab.train(conv_net, dataset, conv_recipe, seed=0).value()
+conv_longer = lthlab.train(copy.deepcopy(conv_net), dataset, shorter, seed=1).value()
 
-# %%
+# %% tags=["deep"]
 rows = [("dense", 1.0, conv_accuracy, 1.0)]
 rows += [("dense, trained as long", 1.0, conv_longer, 1.0)]
 for keep in (0.5, 0.25):
     small, fine = prune_channels(conv_net, keep), copy.deepcopy(conv_net)
     share = count_weights(small) / count_weights(conv_net)
-    masks = prune(magnitude(fine), full_masks(fine), 1 - share, "global")
+    masks = lthlab.prune(magnitude(fine), full_masks(fine), 1 - share, "global")
     names = [f"{keep:.0%} of the channels", "as many single weights"]
     accuracies = [
-        train(small, dataset, shorter, seed=1).value(),
-        train(fine, dataset, shorter, masks, seed=1).value(),
+        lthlab.train(small, dataset, shorter, seed=1).value(),
+        lthlab.train(fine, dataset, shorter, masks, seed=1).value(),
     ]
     contenders = {"dense": conv_net, names[0]: small, names[1]: fine}
     with torch.no_grad():
@@ -640,20 +723,26 @@ columns = ["network", "weights kept", "accuracy", "speed-up"]
 shown = {"weights kept": "{:.0%}", "accuracy": "{:.1%}", "speed-up": "{:.1f}x"}
 pd.DataFrame(rows, columns=columns).style.format(shown).hide(axis="index")
 
-# %% [markdown]
+# %% [markdown] tags=["deep"]
 # *A small convolutional network, inference at batch 60; each pruned network was retrained for half as many epochs as
 # the dense one had, and so was the dense one in the second row. One seed.* The smaller network is faster with the
 # kernels that everybody has; the masked one is as slow as before, whatever it keeps.
 
-# %% [markdown]
-# ## 10. Two of four
+# %% [markdown] tags=["deep"]
+# ### Deep dive: two of four
 #
-# A compromise that hardware supports: of every **four** neighbouring weights in a row keep the **two** largest. The
-# place of a weight in its group takes two bits, and NVIDIA's tensor cores (Ampere and later) skip the other half. What
-# it costs in accuracy can be tried anywhere:
+# A compromise that hardware supports: of every **four** neighbouring weights in a row keep the **two** largest,
+# [2:4](glossary.md#24) for short. The index of a weight in its group takes two bits, and NVIDIA's tensor cores (Ampere and
+# later) skip the other half.
+
+# %% tags=["deep"]
+plots.show(drawings.two_of_four())
+
+# %% [markdown] tags=["deep"]
+# What it costs in accuracy can be tried anywhere:
 
 
-# %%
+# %% tags=["deep"]
 def two_of_four(weight):
     """A mask that keeps the two largest of every four neighbours in a row."""
     groups = weight.abs().reshape(len(weight), -1, 4)
@@ -667,15 +756,14 @@ for name in ("fc1.weight", "fc2.weight"):  # NVIDIA's recipe spares delicate lay
     assert (masks[name].reshape(-1, 4).sum(1) == 2).all()
 net = lthlab.apply_masks_(copy.deepcopy(trained), masks)
 pruned = lthlab.evaluate(net, dataset.validation)["accuracy"]
-again = train(net, dataset, retrain, masks, seed=1, **fast).value()
+again = lthlab.train(net, dataset, retrain, masks, seed=1, **fast).value()
 print(f"dense {dense_accuracy:.1%}, trained as long as the retrained one {longer:.1%}")
 print(f"2:4, output layer dense: {pruned:.1%}, retrained {again:.1%}")
 
-# %% tags=["article-15"]
+# %% tags=["deep", "article-15"]
 gap = 100 * (again - longer)
-print(
-    f"2:4 in both hidden layers: {gap:+.1f} points against dense trained as long, one seed"
-)
+print(f"2:4 in both hidden layers: {gap:+.1f} points, one seed,")
+print("against dense trained as long")
 if torch.cuda.is_available() and torch.cuda.get_device_capability() >= (8, 0):
     from torch.sparse import to_sparse_semi_structured
 
@@ -694,64 +782,77 @@ else:
     print("No GPU with 2:4 support here, so there is no time to show:")
     print("a processor has no such instruction.")
 
-# %% [markdown]
-# ## 11. Memory
+# %% [markdown] tags=["deep"]
+# ### Deep dive: memory
 #
-# Sparse weights take less room, but their places take some, too:
+# Sparse weights take less room, but their indices take some, too:
 
-# %%
+# %% tags=["deep"]
 levels = {f"{level.density:.1%}": level.masks for level in ticket.levels[::4]}
 memory = {density: lthlab.cost.storage_bytes(kept) for density, kept in levels.items()}
 memory = pd.DataFrame(memory).T.rename_axis("density")
 (memory.div(memory["dense"], axis=0)).style.format("{:.1%}")
 
-# %% [markdown]
-# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and a place
+# %% [markdown] tags=["deep"]
+# *Bytes in relation to dense. `bitmap`: kept values and one bit per weight, good for files; CSR: a value and an index
 # each.*
-#
-# ## 12. What to choose when
+
+# %% [markdown]
+# ## 7. What to choose when
 #
 # | you want | and have | take |
 # |---|---|---|
-# | smaller files | any density | kept values and a bitmap |
+# | smaller files | any density | kept values and one bit for each weight |
 # | faster inference on a processor | a few percent of the weights | CSR |
-# | faster inference anywhere | room for some loss of accuracy | whole neurons or channels: a smaller dense network |
+# | faster inference anywhere | some accuracy to lose | whole neurons or channels: a smaller dense network |
 # | faster inference on a recent NVIDIA GPU | large layers | 2:4 |
-# | faster *training* of sparse networks | fully connected layers, a processor | kept weights as the only parameters (section 7) |
+# | faster *training* of sparse networks | fully connected layers, a processor | kept weights as the only parameters (section 5) |
 # | to study tickets | | masks; they cost nothing but hope |
-
-# %% [markdown]
-# ## 13. Your turn
 #
-# 1. At which density does CSR pay for *one* picture (batch 1)? Reason with bytes first, then measure with section 6's
-#    knobs.
-# 2. Use two threads (`torch.set_num_threads(2)`) and repeat section 5. Who gains?
-# 3. Sort the rows of a ticket's first layer by the number of kept weights. Would blocks of 4x4 find something to keep
-#    together?
-# 4. Prune the neurons of section 9 in five small steps with retraining between them, as IMP does. Does that help?
+# ## 8. Your turn
+#
+# 1. A step takes 1 ms, of which 0.7 ms are products. They now cost a tenth. What is the best speed-up of the step? And if
+#    they cost nothing?
+#
+# <details><summary>Answer</summary>
+#
+# 0.3 + 0.07 = 0.37 ms, so 2.7 times as fast; and 1 / 0.3 = 3.3 times at best. The part that does not shrink decides.
+# </details>
+#
+# [The exercise sheet](exercises/07_making_sparsity_fast.py) has tasks with checks.
+
+# %% [markdown] tags=["deep"]
+# ### Deep dive: more to try
+#
+# - At which density does CSR pay for *one* picture (batch 1)? Reason with bytes first, then measure with the knobs.
+# - Use two threads (`torch.set_num_threads(2)`) and repeat section 4. Who gains?
+# - Sort the rows of a ticket's first layer by the number of kept weights. Would blocks of 4x4 find something to keep
+#   together?
+# - Prune the neurons of section 6 in five small steps with retraining between them, as IMP does. Does that help?
 #
 # <details><summary>Answers</summary>
 #
-# 1. At batch 1 the dense product waits for memory (section 3): it reads every weight and uses it once. CSR reads fewer
-#    bytes as soon as 8 bytes x kept weights are fewer than 4 bytes x all weights, so on paper it pays below one half.
-#    In the map of section 6 it does so only for wide layers: each sparse product also costs a fixed time per call.
-# 2. Dense products, mostly: their work is easily cut into equal pieces.
-# 3. Magnitude pruning leaves some pixels (the middle of the picture) with many weights, but within those no blocks.
-# 4. Often a little. Compare at the same total number of epochs, and with several seeds.
+# At batch 1 the dense product waits for memory: it reads every weight and uses it once. CSR reads fewer bytes as soon as 8
+# bytes x kept weights are fewer than 4 bytes x all weights, so on paper it pays below one half. In the grid it does so only
+# for wide layers: each sparse product also costs a fixed time per call. With two threads dense products gain most: their
+# work is easily cut into equal pieces. Magnitude pruning leaves some pixels (the middle of the picture) with many weights,
+# but within those no blocks. Small steps often help a little. Compare at the same total number of epochs, and with several
+# seeds.
 # </details>
 
 # %% [markdown]
 # ## Take away
 #
-# - Masks save nothing; dense kernels multiply zeros. *Theoretical* speed-up counts FLOPs, *measured* speed-up is what
-#   you get.
-# - A sparse operation is several times as expensive as a dense one: places are read, and memory is jumped about in.
+# - Masks save nothing; dense products multiply zeros. *Theoretical* speed-up counts FLOPs, *measured* speed-up is what you
+#   get.
+# - A sparse operation is several times as expensive as a dense one: indices are read, and memory is jumped about in.
+# - Of a training step only a part shrinks with the weights.
 # - Fine patterns keep accuracy, coarse patterns keep machines happy. Whoever finds a pattern that does both wins.
-# - When training is sparse as well, the search for a ticket costs less than counting levels suggests, and more than
-#   counting weights does.
 #
 # **Sources**: J. Frankle, *Do Neural Networks Really Need to Be So Big?* (90 % fewer parameters, the hardware, sparse
-# chips). S. Williams, A. Waterman and D. Patterson, *Roofline: An Insightful Visual Performance Model*, CACM 2009. H.
-# Li et al., *Pruning Filters for Efficient ConvNets*, ICLR 2017. M. Nikdan et al., *SparseProp: Efficient Sparse
-# Backpropagation for Faster Training of Neural Networks at the Edge*, ICML
-# 2023. A. Mishra et al., *Accelerating Sparse Deep Neural Networks*, arXiv:2104.08378, 2021 (2:4).
+# chips). S. Williams, A. Waterman and D. Patterson, *Roofline: An Insightful Visual Performance Model*, CACM 2009. H. Li et
+# al., *Pruning Filters for Efficient ConvNets*, ICLR 2017. M. Nikdan et al., *SparseProp: Efficient Sparse Backpropagation
+# for Faster Training of Neural Networks at the Edge*, ICML 2023. A. Mishra et al., *Accelerating Sparse Deep Neural
+# Networks*, arXiv:2104.08378, 2021 (2:4).
+#
+# **Next question**: how does all this look when you turn the knobs yourself? Notebook 08; and on larger machines? 09.

@@ -2,7 +2,7 @@
 # # Turn the knobs: the whole course on one page
 #
 # Five instruments, one for each idea of the course. None of the first four trains while you turn a knob: they look up what was
-# computed before, so you can try ten things in ten seconds. The fifth trains for you while you watch.
+# computed before, so you can try ten things in ten seconds, here or on the course's website. The fifth trains for you while you watch.
 #
 # **After this notebook you can**
 # - see what a mask does to a network, layer by layer, and which pictures it gets wrong first;
@@ -11,8 +11,8 @@
 # - say what a training costs, and what sparsity would save if hardware paid for it;
 # - run an experiment of your own without writing code.
 #
-# **You need** a running kernel (Run, Run All Cells) and, for the words, notebooks 02 to 05. `make app` shows this page as an
-# app, without the code.
+# **You need**, for the words, notebooks 02 to 05. In JupyterLab run all cells first (Run, Run All Cells). `make app` shows this
+# page as an app, without the code. On the website the first four instruments work as they are; the fifth needs Python.
 #
 # **Time**: 30 minutes to play, about 15 seconds to start.
 
@@ -30,8 +30,9 @@ torch.set_num_threads(1)  # one core here; the live lab at the end uses another
 plots.use_style()
 
 # %% [markdown]
-# Every knob works with the mouse and, once selected, with the arrow keys. The sentence above each picture says what the picture shows, for readers
-# who cannot see it and for programs that read aloud. On a page without a kernel you see one still picture of each.
+# Every knob works with the mouse, by touch and, once selected, with the arrow keys. The sentence above each picture says what the
+# picture shows, for readers who cannot see it and for programs that read aloud. Where no script runs, as on GitHub, you see one
+# still picture of each.
 #
 # ## 1. The sparsity explorer
 #
@@ -61,7 +62,8 @@ explorer
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. With one cut for all layers magnitude loses little down to three or four tenths of the weights; random pruning loses from the first step on.
+# 1. With one cut for all layers magnitude loses next to nothing down to half of the weights, and a few points at three tenths. Random
+#    pruning loses from the first step on.
 # 2. The output layer. It is small, and every answer passes through it; one cut for all layers spares it.
 # 3. The cell below counts them.
 # 4. Under magnitude the picture is noisy: a few pixels at the top and bottom edge keep most, and the empty left and right edges least. After so short a
@@ -153,8 +155,7 @@ dial
 # %% [markdown]
 # ## 4. The cost calculator
 #
-# Set the knobs to GPT-3 (Brown et al. 2020): 175 billion parameters, 300 billion tokens (the nearest stops are 1.6e11 and 3.2e11), on V100s
-# in the USA.
+# Set the knobs to GPT-3 (Brown et al. 2020), 175 billion parameters and 300 billion tokens, on V100s in the USA.
 #
 # > **Predict.** How many years would one chip need? How many dollars? What would a network with a tenth of the weights, found before
 # > training, save?
@@ -178,17 +179,17 @@ calculator
 #    know *which* weights to keep (notebook 06).
 # 3. From the sources named there. The shares of the peak and the rents are round numbers; change them in `lthlab.widgets.cost.HARDWARE`.
 #
-# For the prediction divide the hours by 8,766, the hours of a year. A tenth of the weights saves nine tenths of everything.
+# A tenth of the weights saves nine tenths of everything.
 # </details>
 
 # %% [markdown]
 # ## 5. The live lab
 #
-# Choose data, network, method and density and press **Run**. It trains in the background: the other knobs and all cells still work. **Stop** ends it early.
-# Each run stays in the picture, so you can race one choice against the next.
+# Choose network, method and density and press **Run**. It trains in a process of its own: the other knobs and all cells still
+# work, and **Stop** ends it at once. Each run stays in the picture, so you can race one choice against the next.
 #
 # > **Predict.** On mnist1d with a tenth of the weights: which is best, *random*, *magnitude at init* or *SNIP*? Run all three, and compare with ten
-# > seeds in notebook 06, section 5.
+# > seeds in notebook 06, section 3.
 
 # %%
 lab = widgets.live_lab()

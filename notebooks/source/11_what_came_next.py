@@ -1,7 +1,7 @@
 # %% [markdown]
 # # What came next: eight experiments around the hypothesis
 #
-# J. Frankle's article, *Do Neural Networks Really Need to Be So Big?*, is about one idea. The lottery ticket hypothesis was followed by hundreds of papers. This deep dive repeats eight of their experiments on a small scale.
+# J. Frankle's article, *Do Neural Networks Really Need to Be So Big?*, is about one idea. Hundreds of papers followed it. This deep dive repeats eight of their experiments on a small scale.
 # Each section has a statement, an experiment over ten seeds (the first three also run here, with one or two seeds), and what it
 # shows. You can read the sections in any order.
 #
@@ -13,7 +13,7 @@
 #
 # **You need** notebooks 03 to 06.
 #
-# **Time**: 40 minutes to read, about four minutes to run on two cores.
+# **Time**: {time}
 
 # %%
 import copy
@@ -24,24 +24,18 @@ import pandas as pd
 import torch
 
 import lthlab
-from lthlab import (
-    arm,
-    build_model,
-    find_ticket,
-    load_dataset,
-    plots,
-    recipe_for,
-    run_experiment,
-)
+from lthlab import arm, build_model, find_ticket, load_dataset, plots, run_experiment
+from lthlab.widgets import bets
 
 torch.set_num_threads(1)  # one core here; repeated trainings use the others
 plots.use_style()
 MLP = "mlp-100-100-100"
 dataset = load_dataset("mnist1d")
-recipe = recipe_for(MLP, dataset)
+recipe = lthlab.recipe_for(MLP, dataset)
 SEEDS = [10, 11]  # the reference results have 0 to 9
 
 
+# %%
 def read(name):
     """A table of reference results, ten seeds."""
     return pd.read_csv(files("lthlab").joinpath(f"assets/reference/{name}.csv"))
@@ -59,10 +53,16 @@ def ends(table, split="test"):
 # Iterative magnitude pruning keeps the weights that *end* large. Zhou et al. (2019) asked what else could be kept: those that
 # *began* large, those that *grew*, those that *moved* far, whatever their size.
 #
-# > **Predict.** Order the four criteria by the accuracy of their tickets at 18 % of the weights.
-#
 # A criterion is a function of a weight's first and last value, and one line makes an arm of it (`chain=True`: each level goes
-# on from this arm's own level before).
+# on from this arm's own level before). "Magnitude" is the usual ticket.
+
+# %%
+bets.order(
+    "11-criteria",
+    "On mnist1d at 18 % of the weights: order the criteria by the accuracy of their "
+    "tickets, best first",
+    ["large init", "magnitude", "magnitude increase", "movement"],
+)
 
 # %%
 from lthlab.controls import by_change
@@ -89,8 +89,14 @@ for ax, name in zip(axes, ("mnist1d", "fashion-mini"), strict=True):
     ax.set(ylabel="test accuracy", title=name)
 here = ends(mine).groupby(["arm", "density"])["value"].mean().reset_index()
 colors = [plots.arm_color(name) for name in here["arm"]]
+axes[1].get_legend().remove()
 axes[0].scatter(here["density"], here["value"], color=colors, marker="x", zorder=5)
 figure.tight_layout()
+plots.show(
+    "Test accuracy against the weights kept, a line for each criterion. On mnist1d "
+    "large init lies far below the others; on fashion-mini it falls below them at the "
+    "sparse end, and the others lie close together."
+)
 
 # %% [markdown]
 # *Test accuracy by the fraction of weights kept. Lines and bands: mean and 95 % interval, n = 10 seeds; crosses: mean of your
@@ -106,6 +112,10 @@ for name, level in (("mnist1d", 8), ("fashion-mini", 15)):
     print(f"{name}, {kept}, minus ticket, points of test accuracy")
     for other in sorted(set(rows["arm"]) - {"ticket"}):
         print(f"    {other:24s} {lthlab.paired(rows, other, 'ticket').points()}")
+    if name == "mnist1d":
+        means = rows.groupby("arm")["value"].mean().rename({"ticket": "magnitude"})
+        order = ["large init", "magnitude", "magnitude increase", "movement"]
+bets.reveal("11-criteria", means[order].sort_values(ascending=False).index)
 
 # %% [markdown]
 # On mnist1d a large *first* value is a bad reason to keep a weight, and *magnitude increase* is slightly better than the ticket's
@@ -118,8 +128,15 @@ for name, level in (("mnist1d", 8), ("fashion-mini", 15)):
 # and called it a **supermask**. Their explanation: pruning sets weights to zero that were on their way to zero anyway, so the
 # mask does a little training. Ramanujan et al. (2020) search for such a mask directly, with **edge-popup**: every weight gets
 # a score, the highest scores of each layer form the mask, and only the scores are trained. No weight ever changes.
-#
-# > **Predict.** How far does a mask alone come, on 100 neurons a layer, where a trained network reaches 80 %?
+
+# %%
+bets.number(
+    "11-mask",
+    "How many percent does a mask found by edge-popup reach on untrained weights, "
+    "where the trained network reaches about 80 %",
+    low=0,
+    high=100,
+)
 
 # %%
 model = build_model(MLP, dataset, seed=10)
@@ -132,9 +149,12 @@ for name, masks in (("edge-popup", mask), ("the ticket's mask", ticket.masks)):
     accuracy = lthlab.evaluate(untrained, dataset.validation)["accuracy"]
     kept = f"{lthlab.density(masks):.0%} of the weights"
     print(f"{name:18s} {kept}, untrained: {accuracy:.1%}")
+    if name == "edge-popup":
+        by_mask = 100 * accuracy
 bare = lthlab.evaluate(model, dataset.validation)["accuracy"]
 print(f"untrained, without a mask              {bare:.1%}")
 print(f"the trained network                    {ticket.levels[0].history.value():.1%}")
+bets.reveal("11-mask", by_mask)
 
 # %% [markdown]
 # The *strong* lottery ticket hypothesis says that a network that is wide enough holds a subnetwork that is good *without*
@@ -153,7 +173,10 @@ ax.set_xticks(
     sorted(widths["width"].unique()), sorted(widths["width"].unique()), minor=False
 )
 ax.minorticks_off()
-plt.show()
+plots.show(
+    "Test accuracy against the neurons in each layer: trained networks lie far above "
+    "edge-popup at every width, and both rise with the width."
+)
 
 # %% [markdown]
 # *mnist1d, mean and 95 % interval, n = 10. Edge-popup keeps half of each layer, at the network's own initial values; the dense
@@ -175,8 +198,13 @@ print(f"trained, 25 neurons:     {ends_of.loc[25, 'dense']:.1%}")
 # Is each ticket a new solution, or the same one with fewer weights? Paul et al. (2022) draw the straight line between the
 # trained network of one level and that of the next. If the error does not rise along it, both lie in one valley, and pruning
 # walked along its floor. They found this for tickets that work, and barriers where tickets fail.
-#
-# > **Predict.** Between which levels is the barrier highest?
+
+# %%
+bets.pick(
+    "11-valley",
+    "On mnist1d, between which two networks does the error rise highest",
+    ["dense and level 1", "levels 1 and 2", "levels 7 and 8", "levels 11 and 12"],
+)
 
 # %%
 found = find_ticket(model, dataset, recipe, levels=6, seed=10, evaluate_every=0)
@@ -204,6 +232,11 @@ for ax, (name, rows) in zip(axes, between.groupby("dataset"), strict=True):
     ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
     ax.set(title=name, ylabel="rise of the error between levels, points")
 figure.tight_layout()
+plots.show(
+    "How far the error rises between a level and the next, by weights kept: on mnist1d "
+    "some points at the first level and near zero from then on; on fashion-mini near "
+    "zero throughout."
+)
 
 # %% [markdown]
 # *Validation split; mean and 95 % interval, n = 10 seeds; rewound to the start. Each point: how far the error between the
@@ -218,6 +251,10 @@ for name, rows in between.groupby("dataset"):
             found = lthlab.interval(100 * here[column])
             edges = f"[{found.low:.1f}, {found.high:.1f}]"
             print(f"    {column:8s} {found.mean:.1f} {edges}")
+pairs = {1: "dense and level 1", 2: "levels 1 and 2"}
+pairs |= {8: "levels 7 and 8", 12: "levels 11 and 12"}
+rise = between.query("dataset == 'mnist1d'").groupby("level")["rise"].mean()
+bets.reveal("11-valley", pairs[rise[[*pairs]].idxmax()])
 
 # %% [markdown]
 # The usual *barrier* (above the mean of the ends) is never less than half the difference of its ends: where a level is a point
@@ -230,10 +267,15 @@ for name, rows in between.groupby("dataset"):
 #
 # Finding a ticket is expensive. If one ticket served many tasks, one search would pay for all (Morcos et al. 2019).
 #
-# > **Predict.** Which is worth more on the new classes: the foreign mask, or the values under it?
-#
 # Here tickets are found on classes 0 to 4 and trained on classes 5 to 9, beside tickets found on these classes, and beside both with
 # newly drawn values.
+
+# %%
+bets.pick(
+    "11-foreign",
+    "On mnist1d, with few weights: what brings more points on the new classes",
+    ["the foreign mask, against a random one", "its values, against new ones"],
+)
 
 # %%
 shown = [
@@ -248,6 +290,12 @@ for name in ("mnist1d", "fashion-mini"):
         print(f"{name}, classes 5 to 9, {kept}, minus dense:")
         for other in shown:
             print(f"    {other:40s} {lthlab.paired(here, other, 'dense').points()}")
+        if name == "mnist1d":  # the last of them is the sparser
+            foreign, new, random = shown[1], shown[3], shown[4]
+            mask = lthlab.paired(here, new, random).mean
+            values = lthlab.paired(here, foreign, new).mean
+answers = ["the foreign mask, against a random one", "its values, against new ones"]
+bets.reveal("11-foreign", answers[values > mask])
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.2))
@@ -262,6 +310,11 @@ for ax, name in zip(axes, ("mnist1d", "fashion-mini"), strict=True):
     ax.set_yticks(range(len(shown)), shown if name == "mnist1d" else [])
     ax.set(xlabel="test accuracy, classes 5 to 9", title=name)
 figure.tight_layout()
+plots.show(
+    "Test accuracy on the new classes with intervals. On mnist1d the own ticket is "
+    "best, then the foreign one, then those with new values, random last; on fashion-"
+    "mini they lie close together."
+)
 
 # %% [markdown]
 # *The sparser of the two levels above; mean and 95 % interval, n = 10. Network, recipe and initial values of a seed are the same.
@@ -294,8 +347,14 @@ for name in ("mnist1d", "fashion-mini"):
 # and some rare examples more than others, and makes networks more brittle. For each seed we compare the ticket with its dense
 # network: how many test answers flip, how **recall** changes (the share of a class that is recognised), the **calibration error**
 # (the mean gap between confidence and accuracy, over 15 bins; Guo et al. 2017), and what noise and shifts do.
-#
-# > **Predict.** Two *dense* networks of different seeds disagree, too. By more or by less than ticket and dense network?
+
+# %%
+bets.pick(
+    "11-flips",
+    "Two dense networks of different seeds disagree, too. On mnist1d, against ticket "
+    "and dense network at 18 % of the weights, by",
+    ["more", "less"],
+)
 
 # %%
 forgotten = read("forgetting")
@@ -309,7 +368,13 @@ ax.legend()
 plots.density_axis(ax, flips["density"])
 ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
 ax.set(ylabel="answers that changed between\nright and wrong")
-plt.show()
+plots.show(
+    "Share of test answers that differ, against the weights kept: the lines of ticket "
+    "and dense network rise with sparsity; grey lines show two dense networks."
+)
+at_18 = flips.query("dataset == 'mnist1d' and level == 8")["value"].mean()
+dense_pairs = two.query("dataset == 'mnist1d'")["value"].mean()
+bets.reveal("11-flips", "more" if dense_pairs > at_18 else "less")
 
 # %% [markdown]
 # *Share of test examples on which exactly one of two networks is right. Lines with bands: ticket and dense network of one seed,
@@ -369,6 +434,11 @@ for ax, ((against, data), part) in zip(axes.flat, gaps.groupby(["against", "data
     ax.minorticks_off()
 axes[0, 0].legend()
 figure.tight_layout()
+plots.show(
+    "Ticket minus dense and minus reinitialised, by epochs of training, three learning "
+    "rates. On mnist1d both gaps shrink with the length; on fashion-mini about a point "
+    "over the dense network stays at the two higher rates."
+)
 
 # %% [markdown]
 # *Test accuracy of tickets (13.5 % of the weights on fashion-mini, 17.8 % on mnist1d), paired; mean and 95 % interval, n = 10.
@@ -389,33 +459,28 @@ wide.pivot(index=index, columns="epochs", values="effect").fillna("")
 # ## 7. Equal bytes
 #
 # A ticket has few weights, but it must also store *which*. Is a small dense network of as many bytes just as good? And
-# what if weights are rounded to 8 or 4 bits, or if the small network learns from the large one's answers (**distillation**,
+# what if weights are rounded to 8 or 4 bits, or if the small network learns from the large one's answers (**[distillation](glossary.md#distillation)**,
 # Hinton et al. 2015)?
 
 # %%
 sizes = read("bytes")
 means = sizes.groupby(["arm", "kept", "bits"])[["bytes", "value"]].mean().reset_index()
 figure, ax = plt.subplots(figsize=(8.5, 4.8))
-colors = {name: plots.arm_color(name) for name in ("dense", "ticket")}
-colors |= {
-    "small dense": plots.arm_color("fine-tuning"),
-    "distilled": plots.arm_color("signs"),
-}
+looks = {"dense": "dense", "ticket": "ticket", "small dense": "fine-tuning"}
+looks["distilled"] = "signs"  # colours of arms that are not in this picture
 for (name, bits), line in means.groupby(["arm", "bits"]):
     line = line.sort_values("bytes")
-    style = {32: "-", 8: "--", 4: ":"}[bits]
-    marker = {32: "o", 8: "s", 4: "^"}[bits]
-    ax.plot(
-        line["bytes"] / 1000,
-        line["value"],
-        style,
-        marker=marker,
-        color=colors[name],
-        label=f"{name}, {bits} bits",
-    )
+    look = {"linestyle": {32: "-", 8: "--", 4: ":"}[bits]}
+    look |= {"marker": {32: "o", 8: "s", 4: "^"}[bits]}
+    look |= {"color": plots.arm_color(looks[name]), "label": f"{name}, {bits} bits"}
+    ax.plot(line["bytes"] / 1000, line["value"], **look)
 ax.set(xscale="log", xlabel="thousand bytes on disk", ylabel="test accuracy")
 ax.legend(fontsize=8, ncols=2)
-plt.show()
+plots.show(
+    "Test accuracy against bytes, logarithmic. Tickets lie above small dense networks "
+    "of as many bytes, distilled ones below these; eight bits cost hardly anything, "
+    "four bits more."
+)
 
 # %% [markdown]
 # *fashion-mini, mean of ten seeds. Tickets of LeNet-300-100 at 21.1, 10.8 and 3.6 % of the weights; small dense networks with two
@@ -453,7 +518,10 @@ plots.accuracy_by_density(conv.query("arm != 'dense'")).set_ylabel("test accurac
 dense = lthlab.interval(conv.query("arm == 'dense'")["value"]).mean
 plt.axhline(dense, color=plots.arm_color("dense"), linestyle="--")
 plt.title("conv-2-8 on fashion-mini")
-plt.show()
+plots.show(
+    "Test accuracy against the weights kept: the ticket lies above the dashed dense "
+    "line down to about a tenth; reinitialised and shuffled lie below it throughout."
+)
 for level in sorted(set(conv.query("arm == 'shuffled'")["level"])):
     here = conv[conv["level"].isin([0, level])]
     for one, other in (

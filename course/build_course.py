@@ -1,0 +1,185 @@
+"""Make a whole course.
+
+python course/build_course.py (--hours 2 | --days 2 | --weeks 4 | --weeks 6) [--start DATE] FOLDER
+
+FOLDER/teacher holds the plan, decks, quizzes, rubrics, calendar and an nbgrader course with
+solutions: it stays with you. FOLDER/students.zip is what learners receive: no solution and no
+hidden check.
+"""
+
+import argparse
+import datetime as dt
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import jupytext
+import nbformat
+from icalendar import Calendar, Event
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT / "notebooks" / "exercises"))
+
+import plan  # noqa: E402
+import quiz  # noqa: E402
+import slides  # noqa: E402
+from make import SHEETS, make_assignments, teachers  # noqa: E402
+
+# What learners get of the repository: what they run and read, no sources of sheets, no tests.
+GIVEN = ["lthlab", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "Makefile"]
+
+
+def due(description: dict, assignment: dict, start: dt.date, zone: str) -> dt.datetime:
+    """An assignment is due at the end of a day, some days after its session."""
+    day = description["sessions"][assignment["session"]]["day"] + assignment["days"]
+    return dt.datetime.combine(start + dt.timedelta(days=day), dt.time(23, 59), ZoneInfo(zone))
+
+
+def calendar(name: str, start: dt.date, zone: str) -> bytes:
+    """Sessions and deadlines as an .ics file."""
+    description, found = plan.load(name), Calendar()
+    found.add("prodid", "-//lthlab//course//EN")
+    found.add("version", "2.0")
+
+    def event(uid, title, begin, end, text=""):
+        entry = Event()
+        entry.add("uid", f"{uid}@lthlab")
+        entry.add("summary", title)
+        entry.add("dtstart", begin)
+        entry.add("dtend", end)
+        entry.add("dtstamp", dt.datetime.combine(start, dt.time(), dt.UTC))
+        entry.add("description", text)
+        found.add_component(entry)
+
+    for number, (session, steps) in enumerate(plan.build(name), 1):
+        clock = dt.time.fromisoformat(session["begin"])
+        day = start + dt.timedelta(days=session["day"])
+        begin = dt.datetime.combine(day, clock, ZoneInfo(zone))
+        end = begin + dt.timedelta(minutes=sum(step.minutes for step in steps))
+        event(f"{name}-{start}-session-{number}", session["title"], begin, end)
+    for assignment in description["assignments"]:
+        moment = due(description, assignment, start, zone)
+        sheets = "Sheets " + ", ".join(assignment["sheets"])
+        event(
+            f"{name}-{start}-{assignment['name']}",
+            f"{assignment['name']} is due",
+            moment,
+            moment,
+            sheets,
+        )
+    found.add_missing_timezones()
+    return found.to_ical()
+
+
+def rubrics(sheets: list[Path]) -> str:
+    """Model answers and rubrics of the answers in words, for whoever grades them by hand."""
+    lines = ["# Answers in words: model answers and rubrics", ""]
+    for sheet in sheets:
+        for cell in teachers(sheet).cells:
+            mark = cell.metadata.get("nbgrader", {})
+            if mark.get("grade") and cell.cell_type == "markdown":
+                text = cell.source.replace("### BEGIN SOLUTION", "").replace("### END SOLUTION", "")
+                lines += [
+                    f"## Sheet {sheet.stem[:2]}, {mark['grade_id']} ({mark['points']} points)"
+                ]
+                lines += ["", text.strip(), ""]
+    return "\n".join(lines)
+
+
+def assignments(name: str, start: dt.date, zone: str, folder: Path) -> dict[str, list[Path]]:
+    """The nbgrader course: released assignments with their deadlines; {name: sheets}."""
+    from nbgrader.api import Gradebook
+
+    by_number = {sheet.stem[:2]: sheet for sheet in SHEETS}
+    description = plan.load(name)
+    given = {a["name"]: [by_number[n] for n in a["sheets"]] for a in description["assignments"]}
+    folder.mkdir(parents=True)
+    # Only the sandbox of `make grade` knows this kernel: plain `nbgrader autograde` runs nothing.
+    (folder / "nbgrader_config.py").write_text(
+        f'c = get_config()\nc.CourseDirectory.course_id = "lottery-tickets-{name}"\n'
+        'c.Execute.kernel_name = "lthlab-sandbox"\n'
+    )
+    make_assignments(folder, given)
+    with Gradebook(f"sqlite:///{folder}/gradebook.db") as book:
+        for assignment in description["assignments"]:
+            moment = due(description, assignment, start, zone).astimezone(dt.UTC)
+            book.update_or_create_assignment(
+                assignment["name"], duedate=moment.strftime("%Y-%m-%d %H:%M:%S")
+            )
+    return given
+
+
+def for_students(given: dict[str, list[Path]], released: Path, archive: Path) -> None:
+    """The archive for learners: package, built notebooks, released sheets (also as text)."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *GIVEN, "notebooks/*.ipynb", "notebooks/*.md"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in filter(None, listed):
+            file.write(ROOT / name, f"lottery-tickets/{name}")
+        for assignment in given:
+            for path in sorted((released / assignment).glob("*.ipynb")):
+                where = f"lottery-tickets/sheets/{assignment}/{path.stem}"
+                file.write(path, f"{where}.ipynb")
+                sheet = nbformat.read(path, as_version=4)
+                for cell in sheet.cells:
+                    cell.metadata = {}
+                file.writestr(f"{where}.md", jupytext.writes(sheet, "md"))
+        lab = nbformat.writes(jupytext.read(HERE / "class_lab.py"))
+        file.writestr("lottery-tickets/course/class_lab.ipynb", lab)
+        for name in ("pool.py", "class_claim.json"):
+            file.write(HERE / name, f"lottery-tickets/course/{name}")
+
+
+def build(name: str, start: dt.date, zone: str, folder: Path) -> None:
+    """Write the whole course into an empty folder."""
+    if folder.exists() and any(folder.iterdir()):
+        raise SystemExit(f"{folder} is not empty: name another folder, or remove it first")
+    teacher = folder / "teacher"
+    teacher.mkdir(parents=True)
+    plan.write(name, start, teacher)
+    (teacher / "calendar.ics").write_bytes(calendar(name, start, zone))
+    parts = [part for session in plan.load(name)["sessions"] for part in session["parts"]]
+    numbers = sorted({part["notebook"] for part in parts if "notebook" in part})
+    slides.write(numbers, teacher / "slides")
+    quiz.write(numbers, teacher / "quizzes")
+    given = assignments(name, start, zone, teacher / "nbgrader")
+    (teacher / "rubrics.md").write_text(rubrics([s for sheets in given.values() for s in sheets]))
+    shutil.copy(HERE / "project.md", teacher)
+    text = (HERE / "teacher.md").read_text()
+    (teacher / "README.md").write_text(text.replace("{course}", str(folder)))
+    for_students(given, teacher / "nbgrader" / "release", folder / "students.zip")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    length = parser.add_mutually_exclusive_group(required=True)
+    for unit in ("hours", "days", "weeks"):
+        length.add_argument(f"--{unit}", type=int)
+    today = dt.date.today()
+    monday = today + dt.timedelta(days=7 - today.weekday())
+    parser.add_argument("--start", type=dt.date.fromisoformat, default=monday)
+    parser.add_argument(
+        "--zone", default=os.environ.get("TZ") or "UTC", help="such as Europe/Berlin"
+    )
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    unit = next(u for u in ("hours", "days", "weeks") if getattr(options, u))
+    try:
+        build(
+            f"{unit}-{getattr(options, unit)}",
+            options.start,
+            options.zone,
+            options.folder.resolve(),
+        )
+    except (KeyError, LookupError, FileNotFoundError) as error:
+        raise SystemExit(f"error: {error.args[0]}") from None
+    print(f"written to {options.folder}: begin with teacher/README.md")

@@ -1,0 +1,157 @@
+"""Grade an assignment with nbgrader; what students wrote runs in a sandbox (bubblewrap).
+
+python course/grade.py NBGRADER_FOLDER ASSIGNMENT [--cell-seconds 60] [--sheet-seconds 900]
+
+Only the kernel is inside: no network, no home, no other student's files, nothing that it can write
+but a folder in memory. nbgrader, its gradebook and the hidden checks' files stay outside. Without
+bubblewrap nothing is run.
+"""
+
+import argparse
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+KERNEL = (
+    "lthlab-sandbox"  # nbgrader_config.py of a course names it, too: elsewhere it does not exist
+)
+SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"]
+
+
+def sandbox(shared: Path, student: str) -> list[str]:
+    """The command before a kernel's own: what it sees, and what it may use."""
+    package = Path(find_spec("lthlab").origin).parent
+    seen = [*SYSTEM, sys.base_prefix, sys.prefix, str(package)]
+    binds = [word for path in seen for word in ("--ro-bind-try", path, path)]
+    settings = {
+        "HOME": "/tmp",
+        "PATH": f"{sys.prefix}/bin:/usr/bin:/bin",
+        "LTHLAB_STUDENT": student,
+        "OMP_NUM_THREADS": "1",
+        "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(package.parent),
+    }
+    sets = [word for pair in settings.items() for word in ("--setenv", *pair)]
+    return [
+        *["prlimit", "--fsize=200000000", "--cpu=1800", "--core=0"],
+        *["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", *sets, *binds],
+        *["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--size", "200000000"],
+        *["--tmpfs", "/dev/shm", "--bind", str(shared), str(shared), "--chdir", "/tmp"],
+    ]
+
+
+def check() -> None:
+    """Raise unless programs can be run in a sandbox here."""
+    tried = (
+        subprocess.run(
+            ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"],
+            capture_output=True,
+            text=True,
+        )
+        if shutil.which("bwrap") and shutil.which("prlimit")
+        else None
+    )
+    if tried is None or tried.returncode:
+        reason = tried.stderr.strip() if tried else "bwrap or prlimit is missing"
+        raise SystemExit(
+            f"Refusing to run students' code without a sandbox ({reason}). On Linux: apt install "
+            "bubblewrap. On Windows use WSL, on macOS a Linux container with user namespaces."
+        )
+
+
+def grade(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
+    """Let nbgrader grade one submission; returns "" or what went wrong."""
+    folder = course / "submitted" / student / assignment
+    if any(path.is_symlink() for path in [folder, *folder.rglob("*")]):
+        return "holds a link to other files: not graded"
+    with tempfile.TemporaryDirectory(prefix="lth") as shared:
+        kernel = Path(shared) / "share" / "kernels" / KERNEL
+        kernel.mkdir(parents=True)
+        runtime = Path(shared) / "run"
+        runtime.mkdir()
+        python = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        spec = {"argv": sandbox(runtime, student) + python, "language": "python"}
+        spec |= {"display_name": KERNEL, "interrupt_mode": "message"}
+        (kernel / "kernel.json").write_text(json.dumps(spec))
+        command = [sys.executable, "-m", "nbgrader", "autograde", assignment]
+        command += [f"--student={student}", f"--course-dir={course}", "--create", "--force"]
+        command += [f"--Execute.kernel_name={KERNEL}", "--KernelManager.transport=ipc"]
+        command += [f"--KernelManager.ip={runtime}/kernel"]  # sockets in the folder that both see
+        command += [f"--Execute.timeout={cell_seconds}", "--Execute.startup_timeout=120"]
+        environment = os.environ | {
+            "JUPYTER_PATH": str(kernel.parent.parent),
+            "JUPYTER_RUNTIME_DIR": str(runtime),
+            "TMPDIR": str(runtime),  # there jupyter_client puts the file that joins the two
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=course,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            log, _ = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the sandbox dies with its parent
+            process.communicate()
+            return f"stopped after {seconds} seconds: not graded"
+        if process.returncode:
+            return f"nbgrader could not grade it: {log.strip().splitlines()[-1]}"
+    return ""
+
+
+def scores(course: Path, assignment: str) -> list[dict]:
+    """What the gradebook holds: a row for each student."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course}/gradebook.db") as book:
+        return [
+            {
+                "student": submission.student.id,
+                "score": submission.score,
+                "of": submission.max_score,
+                "by hand": submission.needs_manual_grade,
+            }
+            for submission in book.assignment_submissions(assignment)
+        ]
+
+
+def main() -> None:
+    """Grade every submission of an assignment, one after the other."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("course", type=Path, help="the folder with submitted/STUDENT/ASSIGNMENT")
+    parser.add_argument("assignment")
+    parser.add_argument("--cell-seconds", type=int, default=60)
+    parser.add_argument("--sheet-seconds", type=int, default=900)
+    options = parser.parse_args()
+    check()
+    course = options.course.resolve()
+    found = sorted((course / "submitted").glob(f"*/{options.assignment}"))
+    if not found:
+        raise SystemExit(f"nothing in {course}/submitted/*/{options.assignment}: collect it first")
+    for folder in found:
+        student, limits = folder.parent.name, (options.cell_seconds, options.sheet_seconds)
+        problem = grade(course, options.assignment, student, *limits)
+        print(f"{student}: {problem or 'graded'}", flush=True)
+    rows = scores(course, options.assignment)
+    with open(course / f"grades-{options.assignment}.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, ["student", "score", "of", "by hand"])
+        table.writeheader()
+        table.writerows(rows)
+    waiting = sum(row["by hand"] for row in rows)
+    print(f"{len(rows)} in {file.name}; {waiting} with answers in words that wait for a grader")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Sphinx's settings for the website. `docs/build_site.py` copies them beside the pages it makes."""
+
+import hashlib
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+
+project = "lthlab"
+author = "the authors of lthlab"
+extensions = ["myst_nb", "sphinx.ext.autodoc"]
+html_theme = "furo"
+html_title = "Lottery tickets, in notebooks"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_js_files = [
+    ("tables.js", {"defer": "defer"}),
+    ("scrolling.js", {"defer": "defer"}),
+    ("knobs.js", {"defer": "defer"}),  # of lthlab.widgets, which the notebooks' knobs ask for
+]
+html_extra_path = ["extra"]
+html_show_sourcelink = False
+html_copy_source = False
+html_show_copyright = False
+highlight_language = "none"
+html_domain_indices = False
+suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.mime_priority"]
+
+# Nothing is executed here, and nothing is fetched when a page opens.
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+myst_heading_anchors = 4
+
+# Docstrings are prose: `name` in them links to what it names, where that is documented.
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+autodoc_inherit_docstrings = False
+python_maximum_signature_line_length = 80
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+
+def describe_pictures(app, document):
+    """Give each picture of a notebook the text alternative that `plots.show` stored with it.
+
+    MyST-NB names the files of pictures by their content and knows alternatives by cell only.
+    Without one a picture has an empty alternative; a test counts those.
+    """
+    notebook = Path(app.srcdir) / f"{app.env.current_document.docname}.ipynb"
+    if not notebook.exists():
+        return
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [o for c in cells for o in c.get("outputs", ()) if "image/png" in o.get("data", ())]
+    alternatives = {
+        hashlib.sha256(b64decode(o.data["image/png"])).hexdigest(): o.metadata.get(
+            "image/png", {}
+        ).get("alt", "")
+        for o in outputs
+    }
+    for image in document.findall(nodes.image):
+        name = Path(image["uri"]).stem
+        image["alt"] = alternatives.get(name, image.get("alt", ""))
+
+
+def read_as_prose(app, what, name, obj, options, lines):
+    """Take docstrings as the prose that they are: stars, bars and underscores mean themselves.
+
+    What stands between backticks is code, and so is an indented block after a colon.
+    """
+    text = re.sub(r":\n\n(?=    )", "::\n\n", "\n".join(lines))
+    parts = re.split(r"(`[^`]*`|::\n\n(?:    .*\n|\n)+)", text)
+    parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+    lines[:] = "".join(parts).split("\n")
+
+
+def name_functions(app, what, name, obj, options, signature, returned):
+    """Write a default that is a function by its name, not by its address in memory."""
+    if signature:
+        return re.sub(r"<function (\w+)[^>]*>", r"\1", signature), returned
+
+
+def mend_markup(app, page, template, context, doctree):
+    """Mend what screen readers stumble over: headings without a level, lists inside terms."""
+    if tree := context.get("furo_navigation_tree"):
+        context["furo_navigation_tree"] = tree.replace(
+            'role="heading"', 'role="heading" aria-level="2"'
+        )
+
+    def as_spans(match: re.Match) -> str:
+        text = re.sub(r"<(/?)dd>", r"<\1span>", match[0]).replace("</dl>", "</span>")
+        return text.replace("<dl>", '<span class="parameters">')
+
+    signature = r'<dt class="sig .*?</dt>'
+    context["body"] = re.sub(signature, as_spans, context.get("body", ""), flags=re.DOTALL)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", read_as_prose)
+    app.connect("autodoc-process-signature", name_functions)
+    # After the theme, which makes the tree of pages.
+    app.connect("html-page-context", mend_markup, priority=900)
+    app.connect("doctree-read", describe_pictures)

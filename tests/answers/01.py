@@ -1,0 +1,101 @@
+# %% tags=["right:weights"]
+def count_weights(sizes):
+    total = 0
+    for i in range(len(sizes) - 1):
+        total += sizes[i] * sizes[i + 1]
+    return total
+
+
+# %% tags=["right:weights"]
+def count_weights(sizes):
+    import numpy as np
+
+    return np.dot(sizes[:-1], sizes[1:])
+
+
+# %% tags=["right:weights"]
+def count_weights(sizes):
+    sizes = list(sizes)
+    return 0 if len(sizes) < 2 else sizes[0] * sizes[1] + count_weights(sizes[1:])
+
+
+# %% tags=["wrong:weights"] says="biases are not counted"
+def count_weights(sizes):
+    return sum((before + 1) * after for before, after in zip(sizes, sizes[1:]))
+
+
+# %% tags=["wrong:weights"] says="products of neighbouring sizes"
+def count_weights(sizes):
+    return sizes[0] * sizes[-1]
+
+
+# %% tags=["wrong:weights"] says="any number of layers" hidden=true
+def count_weights(sizes):
+    if len(sizes) == 2:
+        return sizes[0] * sizes[1]
+    return sizes[0] * sizes[1] + sizes[1] * sizes[2] + sizes[2] * sizes[3]
+
+
+# %% tags=["right:grams"]
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    kwh = 3 * flops * examples / flops_per_second * watts / 3.6e6
+    return kwh * grams_per_kwh
+
+
+# %% tags=["right:grams"]
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    hours = (flops + 2 * flops) * examples / flops_per_second / 3600
+    return hours * (watts / 1000) * grams_per_kwh
+
+
+# %% tags=["right:grams"]
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    return cost.Assumptions(watts=watts, grams_per_kwh=grams_per_kwh).co2e_grams(
+        3 * flops * examples / flops_per_second
+    )
+
+
+# %% tags=["wrong:grams"] says="a watt-second is not a watt-hour"
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    return 3 * flops * examples / flops_per_second * watts / 1000 * grams_per_kwh
+
+
+# %% tags=["wrong:grams"] says="going backward takes"
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    return flops * examples / flops_per_second * watts / 3.6e6 * grams_per_kwh
+
+
+# %% tags=["wrong:grams"] says="3 x 1,200 seconds" hidden=true
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    return 2 * flops * examples / flops_per_second * watts / 3.6e6 * grams_per_kwh
+
+
+# %% tags=["wrong:grams"] says="the machine's watts" hidden=true
+def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
+    return 3 * flops * examples / flops_per_second * 1000 / 3.6e6 * grams_per_kwh
+
+
+# %% tags=["right:percent"]
+first, *others = [a * b for a, b in zip(SIZES[:-1], SIZES[1:])]
+PERCENT = round(100 * first / (first + sum(others)))
+
+# %% tags=["right:percent"]
+layers = [torch.nn.Linear(a, b) for a, b in zip(SIZES, SIZES[1:])]
+counts = torch.tensor([float(layer.weight.numel()) for layer in layers])
+PERCENT = counts[0] / counts.sum() * 100
+
+# %% tags=["right:percent"]
+import math
+
+PERCENT = math.floor(
+    100 * SIZES[0] * SIZES[1] / sum(math.prod(SIZES[i : i + 2]) for i in range(len(SIZES) - 1))
+)
+
+# %% tags=["wrong:percent"] says="in percent, from 1 to 100"
+PERCENT = 0.89
+
+# %% tags=["wrong:percent"] says="inputs times first hidden" hidden=true
+PERCENT = 100 * SIZES[0] / sum(SIZES)
+
+# %% tags=["wrong:percent"] says="inputs times first hidden" hidden=true
+PERCENT = 100 / (len(SIZES) - 1)
