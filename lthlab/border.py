@@ -182,14 +182,14 @@ def _names(hint: Any) -> list[str]:
 
 def _neighbours(value: Any, hint: Any) -> Iterator[tuple[str, Any]]:
     """What may have been meant: how to write it, and what it is; whether it fits is not said."""
-    for name in difflib.get_close_matches(str(value), _names(hint), 1):
+    for name in difflib.get_close_matches(value, _names(hint), 1) if isinstance(value, str) else ():
         yield repr(name), name
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = float(value)
         for near in (int(number) if number.is_integer() else number, number / 100):
             if near == number or number >= 2:  # 20 for 20 %
                 yield repr(near), near
-    yield repr([value]), [value]
+    yield show([value]), [value]
     for name in ("masks", *getattr(value, "__dict__", ())):
         if (part := getattr(value, name, None)) is not None:
             yield f"its .{name}", part

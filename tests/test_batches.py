@@ -79,7 +79,9 @@ def test_levels_of_a_ticket_see_the_same_pictures(cifar_shaped):
 def test_signals_cannot_be_moved_and_names_are_checked(tiny_signals):
     with pytest.raises(ValueError, match=r"augmentation is for images .*; got \(1, 12\)"):
         train(build_model("resnet1d-4", tiny_signals), tiny_signals, MOVED)
-    with pytest.raises(ValueError, match=r"augmentation is one of none, shift and flip; got 'shift'"):
+    with pytest.raises(
+        ValueError, match=r"augmentation is one of none, shift and flip; got 'shift'"
+    ):
         Recipe(augmentation="shift")
 
 

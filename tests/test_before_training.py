@@ -384,7 +384,9 @@ def test_impossible_densities_are_refused(tiny, asked):
 def test_prunings_that_keep_nothing_or_never_happen_are_refused(asked, steps, tiny):
     model = build_model("mlp-8-6", tiny)  # 200 weights
     for score in (magnitude, synflow):
-        with pytest.raises(ValueError, match="leaves at least one of 200|steps is a whole number from 1"):
+        with pytest.raises(
+            ValueError, match="leaves at least one of 200|steps is a whole number from 1"
+        ):
             prune_at_init(model, score, draw_batch(tiny.train), asked, steps)
 
 
@@ -401,7 +403,10 @@ def test_the_last_weight_is_still_a_pruning(tiny):
     "returned, said",
     [
         (lambda weights: None, "scores is .*got None .is a `return` missing"),
-        (lambda weights: [*weights.values()], "scores is a list or dict, each item a tensor; got \\[torch"),
+        (
+            lambda weights: [*weights.values()],
+            "scores is a list or dict, each item a tensor; got \\[torch",
+        ),
         (lambda weights: dict.fromkeys(weights, 1.0), "is a tensor; got 1.0"),
         (
             lambda weights: {"fc1.weight": weights["fc1.weight"]},

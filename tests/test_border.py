@@ -11,29 +11,23 @@ import pkgutil
 import random as python_random
 import re
 import traceback
-import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers import states_equal
 from torch import nn
 
 import lthlab
 from lthlab import (
     Recipe,
-    Split,
     build_model,
     draw_batch,
-    evaluate,
     find_ticket,
     full_masks,
     interpolate,
     load_dataset,
     magnitude,
-    prune,
-    train,
 )
 from lthlab.border import InputError
 from lthlab.levels import Arm, Past, Setting, dense
@@ -73,7 +67,9 @@ def world(tiny, tmp_path):
     pruned = copy.deepcopy(model)
     lthlab.files.to_torch_prune_(pruned, masks)
     few = {"seed": 0, "value": [0.1, 0.2, 0.3]}
-    table = pd.concat([pd.DataFrame({"seed": range(3), "value": few["value"], "arm": a}) for a in "ab"])
+    table = pd.concat(
+        [pd.DataFrame({"seed": range(3), "value": few["value"], "arm": a}) for a in "ab"]
+    )
     return {
         **{"model": model, "dataset": tiny, "recipe": RECIPE, "masks": masks, "others": masks},
         **{"batch": batch, "split": tiny.validation, "seed": 0, "density": 0.5, "fraction": 0.2},
@@ -143,7 +139,9 @@ FINE = {
 
 
 def snapshot(world):
-    tensors = [p.detach().clone() for m in (world["model"], world["second"]) for p in m.parameters()]
+    tensors = [
+        p.detach().clone() for m in (world["model"], world["second"]) for p in m.parameters()
+    ]
     tensors += [mask.clone() for mask in world["masks"].values()]
     tensors += [t.clone() for split in (world["dataset"].train, world["dataset"].validation) for t in (split.x, split.y)]  # fmt: skip
     state = torch.get_rng_state(), torch.tensor(np.random.get_state()[1].astype(np.int64))
@@ -162,7 +160,9 @@ IN_PLACE = re.compile(r"_$|^(train|train_stacked|training|run_level|run_levels)$
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_thousand_hostile_calls_end_in_a_result_or_in_a_sentence_that_names_the_argument(world, capsys):
+def test_a_thousand_hostile_calls_end_in_a_result_or_in_a_sentence_that_names_the_argument(
+    world, capsys
+):
     counts, wrong, accepted = collections.Counter(), [], []
     other = build_model("mlp-3", lthlab.make_dataset("flat", np.zeros((9, 2)), [0, 1, 2] * 3, np.zeros((3, 2)), [0, 1, 2], "abc", 3))  # fmt: skip
     for path, function in public_functions():
@@ -171,7 +171,7 @@ def test_a_thousand_hostile_calls_end_in_a_result_or_in_a_sentence_that_names_th
         given = {
             name: world.get(f"{short}.{name}", world.get(name))
             for name, p in parameters.items()
-            if p.default is p.empty and "*" not in str(p) or f"{short}.{name}" in world
+            if (p.default is p.empty and "*" not in str(p)) or f"{short}.{name}" in world
         }
         for name, p in parameters.items():
             if "*" in str(p):
@@ -194,7 +194,9 @@ def test_a_thousand_hostile_calls_end_in_a_result_or_in_a_sentence_that_names_th
                     fine = is_ours(error, name, value) or isinstance(error, OSError)
                     counts["helpful" if fine else "wrong"] += 1
                     if not fine:
-                        wrong.append(f"{path}({name}={kind}): {type(error).__name__}: {str(error)[:150]}")
+                        wrong.append(
+                            f"{path}({name}={kind}): {type(error).__name__}: {str(error)[:150]}"
+                        )
                 tensors, state = snapshot(world)
                 same = all(a.equal(b) for a, b in zip(before[0], tensors, strict=True))
                 if not same or before[1] != state:

@@ -201,7 +201,9 @@ def test_gradual_pruning_ends_at_the_density_and_within_its_span(tiny, kept, tim
     ],
 )
 def test_gradual_pruning_without_a_step_for_each_is_refused(begin, end, times, tiny):
-    with pytest.raises(ValueError, match="a step for each pruning; got times=|begin is|end is|times is"):
+    with pytest.raises(
+        ValueError, match="a step for each pruning; got times=|begin is|end is|times is"
+    ):
         prune_gradually(tiny, SGD, 0.1, begin=begin, end=end, times=times)
 
 
@@ -628,7 +630,7 @@ def test_it_goes_on_from_a_state(every, tiny):
 def test_wrong_requests_are_one_clear_error(tiny):
     model = build_model("mlp-8", tiny)
     for every in (0, "0it"):
-        with pytest.raises(ValueError, match=f"every is 1 to .* steps of this training; got"):
+        with pytest.raises(ValueError, match="every is 1 to .* steps of this training; got"):
             move_masks(tiny, SGD, every=every)
     other = some_masks(build_model("mlp-9", tiny))
     with pytest.raises(ValueError, match="made for another model"):

@@ -284,7 +284,11 @@ def test_two_of_four_by_eye():
         ({"good": (2, 8), "odd": (3, 6)}, 0.5, "odd, which has 6 weights a row"),
         ({"good": (2, 8), "odd": (2, 3, 3, 3)}, 0.5, "odd, which has 27 weights a row"),
         ({"good": (2, 8)}, 0.4, 'Scope "2:4" keeps half of the weights, fraction 0.5, .*got 0.4'),
-        ({"good": (2, 8), "other": (1, 4)}, {"good": 0.5, "other": 0.2}, "fraction 0.5, .*got 0.2 for other"),
+        (
+            {"good": (2, 8), "other": (1, 4)},
+            {"good": 0.5, "other": 0.2},
+            "fraction 0.5, .*got 0.2 for other",
+        ),
     ],
 )
 def test_what_two_of_four_cannot_do_is_refused(shapes, fraction, said):
@@ -346,7 +350,10 @@ def test_fractions_outside_0_to_1_are_refused(fraction, scope):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scope": "layers"}, "scope is one of global, layer, row, 2:4; got 'layers'. Did you mean 'layer'"),
+        (
+            {"scope": "layers"},
+            "scope is one of global, layer, row, 2:4; got 'layers'. Did you mean 'layer'",
+        ),
         (
             {"scope": "global", "fraction": dict.fromkeys(LAYERS, 0.2)},
             "A dict of fractions needs another scope",
@@ -366,13 +373,19 @@ def test_scopes_and_dicts_that_do_not_fit_are_refused(options, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda scores: scores | {"b": scores["b"] * float("nan")}, r"scores\['b'\] are not finite"),
+        (
+            lambda scores: scores | {"b": scores["b"] * float("nan")},
+            r"scores\['b'\] are not finite",
+        ),
         (lambda scores: scores | {"b": scores["b"] / 0}, r"scores\['b'\] are not finite"),
         (
             lambda scores: scores | {"b": scores["b"].flatten()},
             r"scores\['b'\] must have .* \(2, 1, 3\); got torch.float32 of shape \(6,\)",
         ),
-        (lambda scores: {name: scores[name] for name in "ab"}, "scores are for .* masks has a, b, c"),
+        (
+            lambda scores: {name: scores[name] for name in "ab"},
+            "scores are for .* masks has a, b, c",
+        ),
         (lambda scores: scores | {"d": scores["a"]}, "scores are for .* masks has a, b, c"),
     ],
 )

@@ -683,9 +683,7 @@ def test_recipes_of_our_own_networks(mnist1d):
 
 
 def test_networks_without_a_recipe_are_refused():
-    with pytest.raises(
-        ValueError, match=r"got 'resnet-32'\. Did you mean 'resnet-20'"
-    ):
+    with pytest.raises(ValueError, match=r"got 'resnet-32'\. Did you mean 'resnet-20'"):
         recipe_for("resnet-32", "cifar10")
 
 
