@@ -138,7 +138,7 @@ def _misfit(where: str, value: Any, hint: Any, ends: tuple) -> tuple[str, Any, A
     elif parts and (isinstance(value, str | Tensor | nn.Module) or not isinstance(value, kind)):
         fits = False
     elif parts:
-        named = isinstance(value, Mapping)
+        named = issubclass(kind, Mapping)
         items = value.items() if named else enumerate(value)
         each = (_misfit(f"{where}[{key!r}]", item, parts[named], ends) for key, item in items)
         inner = next(filter(None, each), None)

@@ -38,16 +38,16 @@ RECIPE = Recipe(
 )
 # What the tests of their own drive: kernels and their helpers (the step), widgets, pictures.
 ELSEWHERE = ("lthlab.widgets", "lthlab.plots", "lthlab.fast.kernels", "lthlab.downloads")
-STEP = ("by_hand", "sparse", "options", "drawings")
+STEP = ("by_hand", "sparse", "options", "drawings", "board", "pool", "course", "main")
 
 
 def public_functions():
     for found in pkgutil.walk_packages(lthlab.__path__, "lthlab."):
         inner = any(part.startswith("_") for part in found.name.split("."))
-        if inner or found.name.startswith((*ELSEWHERE, "lthlab.assets", "lthlab.border")):
+        if inner or "__main__" in found.name or found.name.startswith((*ELSEWHERE, "lthlab.assets", "lthlab.border")):
             continue
         module = importlib.import_module(found.name)
-        for name, value in vars(module).items():
+        for name, value in list(vars(module).items()):
             own = getattr(value, "__module__", "") == found.name and not name.startswith("_")
             if own and inspect.isfunction(value) and found.name.rpartition(".")[2] not in STEP:
                 yield f"{found.name}.{name}", value
