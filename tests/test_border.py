@@ -54,8 +54,9 @@ def public_functions():
 
 
 @pytest.fixture
-def world(tiny, tmp_path):
+def world(tiny, tmp_path, monkeypatch):
     """A right value for every argument, by its name or by function and name."""
+    monkeypatch.chdir(tmp_path)  # some names are taken for files
     model = build_model("mlp-6", tiny)
     masks, batch = full_masks(model), draw_batch(tiny.train, 12)
     setting = Setting(lambda seed: build_model("mlp-6", tiny, seed), tiny, RECIPE)
