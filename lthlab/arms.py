@@ -5,6 +5,7 @@ To add one, write a function `f(past) -> Start` and declare it with `@arm("its n
 
 from collections.abc import Callable
 from dataclasses import replace
+import re
 from typing import Annotated
 
 from lthlab import controls
@@ -40,7 +41,9 @@ def arm(
     *,
     needs: tuple[Declared, ...] = (),
     chain: bool = False,
-    color: str = _GREY,
+    color: Annotated[
+        str, 'a colour such as "#0173b2"', re.compile("#[0-9a-f]{6}").fullmatch
+    ] = _GREY,
     dashes: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Declare an arm: `@arm("my arm", needs=("ticket",))` above a function past -> Start.

@@ -134,8 +134,10 @@ def _misfit(where: str, value: Any, hint: Any, ends: tuple) -> tuple[str, Any, A
         number = isinstance(value, _NUMBERS[kind]) and not isinstance(value, bool)
         fits = number and ends[0] <= value <= ends[1]
     elif kind is Callable:
-        fits = callable(value)
-    elif parts and (isinstance(value, str | Tensor | nn.Module) or not isinstance(value, kind)):
+        fits = callable(value) and not isinstance(value, nn.Module)
+    elif parts and (hasattr(value, "columns") or isinstance(value, str | Tensor | nn.Module)):
+        fits = False  # they can be walked through, but are no lists
+    elif parts and not isinstance(value, kind):
         fits = False
     elif parts:
         named = issubclass(kind, Mapping)

@@ -54,7 +54,7 @@ def run_experiment(
     control_levels: Annotated[Iterable[int], "a list of levels, one or more", bool] | None = None,
     folder: Location | None = None,
     version: str = "",
-    n_jobs: int = -1,
+    n_jobs: Annotated[int, "a number of workers, or -1: one per core", bool] = -1,
     progress: bool = True,
     **watch: Any,
 ) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from lthlab.border import Location, checked
+from lthlab.border import InputError, Location, checked
 from lthlab.masks import Mask, Masks, check_masks, prunable_weights
 
 Tensors = dict[str, Tensor]
@@ -166,7 +166,7 @@ def from_csr_state(state: Tensors, model: nn.Module) -> tuple[Tensors, Masks]:
                 )
             dense[name], masks[name] = weight.view(*shape), kept.view(*shape) == 1
         except RuntimeError as error:
-            problem = f"The CSR parts of {name!r} do not fit each other"
+            problem = f"state: the CSR parts of {name!r} do not fit each other"
             raise ValueError(f"{problem}; was the file changed? ({error})") from None
     check_masks(model, masks)
     state = {name: dense[name] for name in model.state_dict() if name in dense}
@@ -195,7 +195,9 @@ def from_torch_prune_(model: nn.Module) -> Masks:
     names = [name.removesuffix("_orig") for name in parameters if name.endswith("_orig")]
     found = {name: buffers[f"{name}_mask"].bool() for name in names if f"{name}_mask" in buffers}
     if not found:
-        raise ValueError(f"{type(model).__name__} holds no masks of torch.nn.utils.prune.")
+        raise InputError(
+            f"model must hold masks of torch.nn.utils.prune; {type(model).__name__} has none."
+        )
     for name in found:
         path, _, parameter = name.rpartition(".")
         torch_prune.remove(model.get_submodule(path), parameter)

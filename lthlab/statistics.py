@@ -50,7 +50,9 @@ def interval(values: Replicates) -> Interval:
 
 
 @checked
-def paired(table: pd.DataFrame, arm: object, against: object, by: str = "arm") -> Interval:
+def paired(
+    table: pd.DataFrame, arm: str | float, against: str | float, by: str = "arm"
+) -> Interval:
     """The difference `arm` minus `against`, seed by seed, with its interval over seeds.
 
     `table` has one row per arm and seed with columns `by`, seed and value. Pairing takes out what
@@ -59,6 +61,9 @@ def paired(table: pd.DataFrame, arm: object, against: object, by: str = "arm") -
     """
     if not {by, "seed", "value"} <= {*table.columns}:
         raise InputError(f"table has columns {by}, seed and value; got {[*table.columns]}.")
+    for name, value in (("arm", arm), ("against", against)):
+        if value not in (known := table[by].unique().tolist()):
+            raise InputError(f"{name} is one of {known}; got {value!r}.")
     rows = table[table[by].isin([arm, against])]
     if rows.duplicated([by, "seed"]).any():
         raise InputError(

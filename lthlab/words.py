@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator
-from lthlab.border import checked
+from lthlab.border import InputError, checked
 
 # 0 starts a word, ends it and pads it; 1 to 26 are a to z.
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"
@@ -83,6 +83,16 @@ def sample_words(
     chances = torch.rand(count, CONTEXT, generator=make_generator(seed, "invented words"))
     chances = chances.to(device)
     tokens = torch.zeros(count, CONTEXT + 1, dtype=torch.long, device=device)
+    try:
+        with evaluation_mode(model):
+            answer = model(tokens[:, :1])
+    except Exception as error:  # whatever a network of the reader's raises
+        answer = error
+    if getattr(answer, "shape", ()) != (count, 1, len(LETTERS)):
+        raise InputError(
+            f"model must answer letters with {len(LETTERS)} logits each, as build_model"
+            f'("gpt-3x64", load_dataset("words")) does; {type(model).__name__} does not.'
+        )
     with evaluation_mode(model):
         for place in range(CONTEXT):
             logits = model(tokens[:, : place + 1])[:, -1]

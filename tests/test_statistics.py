@@ -109,8 +109,8 @@ def test_arms_may_be_told_apart_by_any_column():
     [
         (arms(ticket=[1, 2, 3], control=[1, 2]), "need the same seeds"),
         (arms(ticket=[1, 2, 3, 4], control=[1, 2, 3, np.nan]), "need the same seeds"),
-        (arms(ticket=[1, 2, 3]), "need the same seeds"),
-        (arms(other=[1, 2, 3]), "need the same seeds"),
+        (arms(ticket=[1, 2, 3]), r"against is one of \['ticket'\]; got 'control'"),
+        (arms(other=[1, 2, 3]), r"arm is one of \['other'\]; got 'ticket'"),
         (
             arms(ticket=[1, 2, 3], control=[1, 2, 3]).assign(seed=[0, 1, 1, 0, 1, 2]),
             "Several rows for one arm and seed",
