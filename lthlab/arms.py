@@ -3,9 +3,9 @@
 To add one, write a function `f(past) -> Start` and declare it with `@arm("its name", ...)`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
-import re
 from typing import Annotated
 
 from lthlab import controls
