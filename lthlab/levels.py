@@ -94,7 +94,7 @@ class Setting:
         self.states = self.recipe.within("states", self.states, self.data)
         if self.rewind_to >= total:
             problem = f"rewinding to step {self.rewind_to} leaves nothing to train"
-            raise InputError(f"rewind_to: {problem}, which ends at {total}.")
+            raise InputError(f"rewind_to: {problem}: training ends at {total}.")
 
 
 @dataclass(frozen=True)

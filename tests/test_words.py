@@ -124,7 +124,7 @@ def test_a_language_models_targets_are_classes_or_ignored():
         ValueError, match="0 to 26; got -100"
     ):  # one target an example always counts
         made(y[:, 14])
-    with pytest.raises(ValueError, match="one whole number"):
+    with pytest.raises(ValueError, match="class numbers, whole"):
         made(y + 0.5)
 
 
