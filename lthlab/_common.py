@@ -30,7 +30,7 @@ def check_labels(name: str, labels: Tensor, classes: int) -> None:
     if counted.numel() and not counted.is_meta:  # there labels have no values
         low, high = (end.item() for end in counted.aminmax())
         if low < 0 or high >= classes or (counted.float() % 1).any():
-            expected = f"labels (class numbers, whole, from 0 to {classes - 1})"
+            expected = f"labels: class numbers, whole, from 0 to {classes - 1}"
             raise InputError(f"{name} holds {expected}; got {low} to {high}, {labels.dtype}.")
 
 
