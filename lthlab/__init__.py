@@ -59,6 +59,7 @@ __all__ = sorted(
 def __getattr__(name: str):
     if name in (
         "board",
+        "cli",
         "drawings",
         "plots",
         "widgets",

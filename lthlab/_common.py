@@ -1,14 +1,15 @@
-"""Small things that every room needs: seeded generators, helpful errors, evaluation mode."""
+"""Small things that every room needs: seeded generators, labels, evaluation mode."""
 
-import difflib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from lthlab.border import InputError
 
 IGNORED = -100  # the target of padding: it counts neither in the loss nor in the accuracy
 
@@ -18,44 +19,19 @@ def make_generator(seed: int, purpose: str, *parts: int) -> torch.Generator:
 
     Initialisation, data order and masks each draw from a generator of their own, so that one of
     them can change while the others stand still. `parts` are further integers (the epoch, say).
-    Raises ValueError for a seed that is not a whole number from 0.
     """
-    if not (seed >= 0 and seed % 1 == 0):  # nor NaN, nor infinity
-        raise ValueError(f"A seed is a whole number, 0 or more; got {seed!r}.")
     words = np.random.SeedSequence([int(seed), zlib.crc32(purpose.encode()), *parts])
     return torch.Generator().manual_seed(int(words.generate_state(1, np.uint64)[0] >> 1))
 
 
-def unknown_name(kind: str, given: object, known: Iterable[str], advice: str = "") -> ValueError:
-    """The error for a name that does not exist: what came, what was expected, the nearest match."""
-    known = list(known)
-    near = difflib.get_close_matches(str(given), known, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    expected = f"Choose one of: {', '.join(known)}."
-    return ValueError(f"Unknown {kind} {given!r}.{hint} {expected} {advice}".strip())
-
-
-def check_fraction(what: str, value: float, above: float = -1.0) -> None:
-    """Raise ValueError unless `value` lies in 0..1 (and above a bound, if 0 itself is none)."""
-    if not (0 <= value <= 1 and value > above):
-        lowest = "above 0" if above == 0 else "0 or more"
-        raise ValueError(
-            f"{what} is a fraction, {lowest} and at most 1 (0.2 is 20 %); got {value}."
-        )
-
-
-def check_labels(labels: Tensor, classes: int, ignored: bool = False) -> None:
-    """Raise ValueError unless labels are whole numbers in 0..classes - 1, or -100 if `ignored`."""
-    if ignored:
-        labels = labels[labels != IGNORED]
-    if labels.is_complex() or labels.dim() != 1 or (labels.float() % 1).any():
-        raise ValueError(
-            f"Labels are one whole number per example (class 0, 1, 2, ...); got {labels.dtype} "
-            f"of shape {tuple(labels.shape)}."
-        )
-    low, high = (int(labels.min()), int(labels.max())) if len(labels) else (0, 0)
-    if low < 0 or high >= classes:
-        raise ValueError(f"Labels must lie in 0..{classes - 1}; got {low}..{high}.")
+def check_labels(name: str, labels: Tensor, classes: int) -> None:
+    """Raise InputError unless labels, or all targets that count, are whole, 0 to classes - 1."""
+    counted = labels[labels != IGNORED] if labels.dim() > 1 else labels
+    if counted.numel() and not counted.is_meta:  # there labels have no values
+        low, high = (end.item() for end in counted.aminmax())
+        if low < 0 or high >= classes or (counted.float() % 1).any():
+            expected = f"labels: class numbers, whole, from 0 to {classes - 1}"
+            raise InputError(f"{name} holds {expected}; got {low} to {high}, {labels.dtype}.")
 
 
 def mean_loss(logits: Tensor, y: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 To add one, write a function `f(past) -> Start` and declare it with `@arm("its name", ...)`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Annotated
 
 from lthlab import controls
-from lthlab._common import check_fraction, unknown_name
+from lthlab.border import InputError, Name, checked
 from lthlab.dynamic import early_bird, move_masks, prune_gradually
 from lthlab.levels import Arm, Function, Past, Start, dense, imp, prune_once_more
 from lthlab.masks import Masks, full_masks
@@ -27,17 +29,21 @@ from lthlab.steps import State
 from lthlab.supermasks import edge_popup
 
 ARMS: dict[str, Arm] = {}
+Declared = Annotated[str, ARMS.keys]
 # seaborn's palette "colorblind", by name.
 _BLUE, _ORANGE, _GREEN, _RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 _PINK, _BROWN, _GREY, _CYAN = "#cc78bc", "#ca9161", "#949494", "#56b4e9"
 
 
+@checked
 def arm(
-    name: str,
+    name: Name,
     *,
-    needs: tuple[str, ...] = (),
+    needs: tuple[Declared, ...] = (),
     chain: bool = False,
-    color: str = _GREY,
+    color: Annotated[
+        str, 'a colour such as "#0173b2"', re.compile("#[0-9a-f]{6}").fullmatch
+    ] = _GREY,
     dashes: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Declare an arm: `@arm("my arm", needs=("ticket",))` above a function past -> Start.
@@ -47,10 +53,8 @@ def arm(
     (level 0 is the dense network). A level is known by the arm's name: declare a changed arm under
     another name, or give the run another version. Raises ValueError for an unknown need.
     """
-    for other in needs:
-        if other not in ARMS:
-            raise unknown_name("arm", other, ARMS, "Declare it first.")
 
+    @checked
     def declare(function: Function) -> Function:
         reads = ("dense", *needs) if chain or needs else ()  # level 0 of every arm
         ARMS[name] = Arm(function, reads, chain, color, dashes)
@@ -75,6 +79,7 @@ arm("random", needs=("ticket",), dashes=(1, 2))(controls.randomly_pruned)
 
 
 @arm("learning-rate rewinding", chain=True, color=_BROWN, dashes=(5, 1, 1, 1))
+@checked
 def learning_rate_rewinding(past: Past) -> Start:
     """Weights go on from where the last level ended, the schedule rewinds (Renda et al. 2020).
 
@@ -83,6 +88,7 @@ def learning_rate_rewinding(past: Past) -> Start:
     return Start(prune_once_more(past), State(past.rewind_step, past.previous.trained, {}))
 
 
+@checked
 def fine_tuning(rate: float = 0.1) -> Function:
     """Weights go on, for as many steps, at `rate` times the recipe's learning rate.
 
@@ -98,6 +104,7 @@ def fine_tuning(rate: float = 0.1) -> Function:
     return tuned
 
 
+@checked
 def unpruned(function: Function) -> Function:
     """The same chain of trainings without pruning: the dense network trained as long."""
     return lambda past: replace(function(past), masks=full_masks(past.build(past.seed)))
@@ -109,6 +116,7 @@ arm("fine-tuning", chain=True, color=_GREEN, dashes=(2, 1))(fine_tuning())
 # Pruned once, by any score, in the whole network: before, while or after it trains.
 
 
+@checked
 def pruned_at(share: float, again: bool = False) -> Function:
     """The dense network, pruned by magnitude when a share of its training is over.
 
@@ -117,7 +125,6 @@ def pruned_at(share: float, again: bool = False) -> Function:
     (Frankle et al. 2021, section 6). Needs "dense", and its state: run_experiment(states=[...]).
     Raises ValueError where that was not kept, or for a share outside 0..1.
     """
-    check_fraction("A share of the training", share)
 
     def pruned(past: Past) -> Start:
         dense, step = past.of("dense")[0], round(share * past.recipe.steps(past.data))
@@ -125,7 +132,7 @@ def pruned_at(share: float, again: bool = False) -> Function:
         state = (dense.history.states | known).get(step)
         if state is None:
             advice = f"run_experiment(..., states=[{step}])"
-            raise ValueError(f"Step {step} of the dense training was not kept: {advice}.")
+            raise InputError(f"Step {step} of the dense training was not kept: {advice}.")
         model = past.build(past.seed)
         model.load_state_dict(state.model)
         masks = prune_at_init(model, magnitude, past.batch, past.density, seed=past.seed)
@@ -137,6 +144,7 @@ def pruned_at(share: float, again: bool = False) -> Function:
 arm("magnitude after training", needs=("dense",), color=_GREEN)(pruned_at(1, again=True))
 
 
+@checked
 def before_training(score: Score, steps: int = 1) -> Function:
     """An arm for any score: pruned at initialisation to the ticket's density (`prune_at_init`)."""
 
@@ -168,9 +176,11 @@ for _name, _score, _steps, _color, _dashes in (
         arm(_variant, color=_own, dashes=_dashes)(_function)
 
 
+@checked
 def by_chance(spread: Callable[[Masks, float], dict[str, float]]) -> Function:
     """An arm: weights removed by chance, how many of each layer by a rule."""
 
+    @checked
     def chosen(past: Past) -> Start:
         model = past.build(past.seed)
         densities = spread(full_masks(model), past.density)
@@ -186,6 +196,7 @@ arm("uniform random", color="#b3a369", dashes=(1, 1))(by_chance(dict.fromkeys))
 
 
 @arm("gradual", color="#5c2985")
+@checked
 def gradual(past: Past) -> Start:
     """Pruned by magnitude while it trains (Zhu & Gupta 2017): see `dynamic.prune_gradually`."""
     during = prune_gradually(past.data, past.recipe, past.density)
@@ -193,6 +204,7 @@ def gradual(past: Past) -> Start:
 
 
 @arm("edge-popup", color="#ece133", dashes=(2, 1))
+@checked
 def supermask(past: Past) -> Start:
     """A mask found by training scores; the initial values under it are never trained."""
     model, first = past.build(past.seed), past.initial.model
@@ -202,11 +214,13 @@ def supermask(past: Past) -> Start:
     return Start(found, State(0, first | known, {}), replace(past.recipe, duration="0it"))
 
 
+@checked
 def dynamic(grow: Score) -> Function:
     """An arm that starts from "ERK" and moves its masks while it trains."""
 
     def moving(past: Past) -> Start:
-        during = move_masks(past.data, past.recipe, grow=grow, seed=past.seed)
+        every = min(100, max(1, past.recipe.steps(past.data) // 2))
+        during = move_masks(past.data, past.recipe, grow=grow, seed=past.seed, every=every)
         return replace(erk(past), during=during)
 
     return moving
@@ -217,6 +231,7 @@ arm("SET", color="#599999", dashes=(2, 1))(dynamic(random))
 
 
 @arm("Early-Bird", color=_ORANGE, dashes=(3, 1, 1, 1))
+@checked
 def early_bird_ticket(past: Past) -> Start:
     """The mask that settles first as the dense network trains, then its weights (You et al.
     2020)."""

@@ -1,14 +1,22 @@
 """What a network sees at each step: the order of the examples, and how they are augmented."""
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lthlab._common import make_generator
+from lthlab.border import InputError, checked, inside, show
 from lthlab.data import Dataset
 
 AUGMENTATIONS = ("none", "shift and flip")
 _LARGEST = 4  # pixels of shift
+Moves = Annotated[
+    Tensor,
+    f"whole numbers (n, 3): -{_LARGEST} to {_LARGEST} down, as many right, 0 or 1",
+    lambda m: m.shape[1:] == (3,) and not (m.abs() > m.new_tensor([_LARGEST, _LARGEST, 1])).any(),
+]
 
 
 class Batches:
@@ -29,16 +37,18 @@ class Batches:
         split, chosen = self.dataset.train, self.order[part]
         x, y = split.x.index_select(0, chosen), split.y.index_select(0, chosen)
         if self.augmented:
-            x = shift_and_flip(x, self.moves[part])
+            x = inside(shift_and_flip)(x, self.moves[part])
         return x, y
 
 
+@checked
 def example_order(dataset: Dataset, seed: int, epoch: int) -> Tensor:
     """The order of the training examples in one epoch; drawn on the CPU, the same everywhere."""
     generator = make_generator(seed, "data order", epoch)
     return torch.randperm(len(dataset.train), generator=generator).to(dataset.device)
 
 
+@checked
 def draw_moves(dataset: Dataset, seed: int, epoch: int) -> Tensor:
     """How each example of one epoch moves: pixels down, pixels right, mirrored or not; (n, 3)."""
     generator, count = make_generator(seed, "augmentation", epoch), len(dataset.train)
@@ -47,16 +57,17 @@ def draw_moves(dataset: Dataset, seed: int, epoch: int) -> Tensor:
     return torch.cat([shifts, mirrored], 1).to(dataset.device)
 
 
-def shift_and_flip(x: Tensor, moves: Tensor) -> Tensor:
+@checked
+def shift_and_flip(x: Tensor, moves: Moves) -> Tensor:
     """Images (n, channels, height, width), each moved by `moves` (n, 3): down, right, mirrored.
 
     The usual augmentation of CIFAR-10 (He et al. 2016, section 4.2), for a whole batch on its
     device. What comes in from outside is 0, the mean of the training images. Raises ValueError for
     anything but images.
     """
-    if x.dim() != 4:
-        shape = tuple(x.shape[1:])
-        raise ValueError(f"Augmentation is for images (channels, height, width); got {shape}.")
+    if x.dim() != 4 or len(moves) != len(x):
+        expected = "x holds images (n, channels, height, width), with n rows of moves"
+        raise InputError(f"{expected}; got {show(x)} and {show(moves)}.")
     down, right, mirrored = (moves[:, column, None] for column in range(3))
     image, rows, columns = (torch.arange(size, device=x.device) for size in (len(x), *x.shape[2:]))
     columns = torch.where(mirrored == 1, columns.flip(0), columns)

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import make_generator
+from lthlab.border import checked
+from lthlab.fits import Batch
 from lthlab.levels import Function, Past, Start, prune_once_more
 from lthlab.masks import Masks, layer_densities, prunable_weights, shuffle_masks
-from lthlab.pruning import Batch, Scores
+from lthlab.pruning import Scores
 from lthlab.spreads import random_masks
 from lthlab.steps import State
 
@@ -18,6 +20,7 @@ def _ticket(past: Past) -> Masks:
     return past.of("ticket")[past.level].masks
 
 
+@checked
 def reinitialised(past: Past) -> Start:
     """The ticket's masks on newly drawn values, from step 0 (Frankle & Carbin 2019, section 2).
 
@@ -26,6 +29,7 @@ def reinitialised(past: Past) -> Start:
     return Start(_ticket(past), past.redrawn)
 
 
+@checked
 def revalued(change: Callable[[Tensor, Tensor, torch.Generator], Tensor]) -> Function:
     """As an arm: the ticket's masks, the values of its survivors changed, layer by layer.
 
@@ -33,6 +37,7 @@ def revalued(change: Callable[[Tensor, Tensor, torch.Generator], Tensor]) -> Fun
     and a generator. The optimiser starts afresh: what it remembers is of other values.
     """
 
+    @checked
     def changed(past: Past) -> Start:
         masks, start, redrawn = _ticket(past), past.rewound, past.redrawn.model
         generator, values = make_generator(past.seed, "survivors"), {}
@@ -67,6 +72,7 @@ def to_scale(values: Tensor, redrawn: Tensor, generator: torch.Generator) -> Ten
     return redrawn * (values.square().mean() / redrawn.square().mean()).sqrt()
 
 
+@checked
 def signs(past: Past) -> Start:
     """The ticket; each value becomes its sign times its layer's std (Zhou et al. 2019)."""
     masks, start = _ticket(past), past.rewound
@@ -74,6 +80,7 @@ def signs(past: Past) -> Start:
     return Start(masks, replace(start, model=start.model | constant))
 
 
+@checked
 def shuffled(past: Past) -> Start:
     """The ticket's masks shuffled within layers (Frankle et al. 2021, section 5).
 
@@ -82,12 +89,14 @@ def shuffled(past: Past) -> Start:
     return Start(shuffle_masks(_ticket(past), past.seed), past.rewound)
 
 
+@checked
 def randomly_pruned(past: Past) -> Start:
     """Weights removed by chance, nested over levels, as many per layer as in the ticket."""
     densities = layer_densities(_ticket(past))
     return Start(random_masks(past.build(past.seed), densities, past.seed), past.rewound)
 
 
+@checked
 def by_change(criterion: Callable[[Tensor, Tensor], Tensor]) -> Function:
     """A ticket found by the initial and the final value of each weight (Zhou et al. 2019, sec. 3).
 
@@ -109,6 +118,7 @@ def by_change(criterion: Callable[[Tensor, Tensor], Tensor]) -> Function:
 # The sanity checks of Frankle et al. 2021, section 5, for any arm that begins at initialisation.
 
 
+@checked
 def then_shuffled(function: Function) -> Function:
     """The same arm with its masks shuffled within layers: do the weights' positions matter?"""
 
@@ -119,6 +129,7 @@ def then_shuffled(function: Function) -> Function:
     return shuffled_arm
 
 
+@checked
 def then_reinitialised(function: Function) -> Function:
     """The same arm with newly drawn values: does the mask belong to those it was found with?"""
     return lambda past: replace(function(past), state=past.redrawn)

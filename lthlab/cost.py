@@ -9,11 +9,11 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab._common import mean_loss, own_noise
+from lthlab.border import checked
 from lthlab.data import Dataset
 from lthlab.masks import (
     PRUNABLE,
     Masks,
-    check_masks,
     count_kept,
     layer_densities,
     projections,
@@ -60,6 +60,7 @@ class Memory:
         return sum(astuple(self))
 
 
+@checked
 @dataclass(frozen=True)
 class Assumptions:
     """What it takes to get from seconds to grams.
@@ -77,15 +78,18 @@ class Assumptions:
     overhead: float = 1.0
     grams_per_kwh: float = 480.0
 
+    @checked
     def kwh(self, seconds: float) -> float:
         """Energy in kilowatt-hours."""
         return seconds * self.watts * self.overhead / 3.6e6
 
+    @checked
     def co2e_grams(self, seconds: float) -> float:
         """Emissions in grams of CO2 equivalent."""
         return self.kwh(seconds) * self.grams_per_kwh
 
 
+@checked
 def parameters(model: nn.Module, masks: Masks | None = None) -> Parameters:
     """Count the parameters of `model`; with `masks`, the pruned ones count as zero."""
     total = sum(p.numel() for p in model.parameters())
@@ -93,16 +97,17 @@ def parameters(model: nn.Module, masks: Masks | None = None) -> Parameters:
     if masks is None:
         nonzero = sum(int(p.count_nonzero()) for p in model.parameters())
     else:
-        check_masks(model, masks)
         nonzero = total - prunable + count_kept(masks)
     return Parameters(total, prunable, nonzero)
 
 
+@checked
 def inference_flops(model: nn.Module, dataset: Dataset, masks: Masks | None = None) -> Flops:
     """FLOPs of classifying one example, by torch's counter (matrix products and convolutions)."""
     return _count(model, dataset, masks, batch=1, backward=False)
 
 
+@checked
 def training_flops(
     model: nn.Module, dataset: Dataset, recipe: Recipe, masks: Masks | None = None
 ) -> Flops:
@@ -110,6 +115,7 @@ def training_flops(
     return _count(model, dataset, masks, recipe.batch_size, backward=True) * recipe.steps(dataset)
 
 
+@checked
 def training_memory(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Memory:
     """Bytes of weights, gradients, optimiser state and activations kept for the backward pass."""
     model = copy.deepcopy(model).train()
@@ -130,6 +136,7 @@ def training_memory(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Memor
     return Memory(weights, weights, copies * weights, sum(saved.values()))
 
 
+@checked
 def storage_bytes(masks: Masks, element_size: int = 4) -> dict[str, int]:
     """Bytes to store the prunable weights: dense; kept values with a bitmap; CSR (32-bit)."""
     size, kept = sum(mask.numel() for mask in masks.values()), count_kept(masks)
@@ -148,7 +155,6 @@ def _count(
     x, y = dataset.train.x[:batch], dataset.train.y[:batch]
     pruned, skipped = {}, 0.0  # the fraction pruned, by weight; layers kept dense have none
     if masks is not None:
-        check_masks(model, masks)
         kept = layer_densities(masks)
         pruned = {id(w): 1 - kept[name] for name, w in prunable_weights(model).items()}
 

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import platformdirs
 import torch
 from torch import Tensor
 
-from lthlab._common import check_labels, make_generator, unknown_name
+from lthlab._common import check_labels, make_generator
+from lthlab.border import Device, InputError, Location, Name, admit, checked, show
 from lthlab.downloads import load_full
 from lthlab.words import LETTERS, encode, known_words
 
@@ -37,6 +39,22 @@ DATASETS = {
 _GENERATING = threading.Lock()
 
 
+def _is_finite(array: Any) -> bool:
+    """Whether this is an array of numbers, or can be made one, without NaN and infinity."""
+    try:
+        array = torch.as_tensor(array if isinstance(array, Tensor) else np.asarray(array))
+        # The ends carry NaN, and take no memory; a meta tensor has no values.
+        ends = array.aminmax() if array.numel() and not array.is_meta else ()
+        return all(end.isfinite() for end in ends)
+    except (TypeError, ValueError, RuntimeError):  # text, a function, rows of different lengths
+        return False
+
+
+Finite = Annotated[Tensor, "a tensor of finite numbers", _is_finite]
+Array = Annotated[Any, "an array of finite numbers", _is_finite]
+
+
+@checked
 @dataclass(frozen=True)
 class Split:
     """Inputs `x` (examples first, float32; int64 for tokens) and class numbers `y` (int64).
@@ -44,19 +62,17 @@ class Split:
     One class number an example; for a language model one a place, -100 where it does not count.
     """
 
-    x: Tensor
+    x: Finite
     y: Tensor
 
     def __post_init__(self):
-        if len(self.x) != len(self.y):
-            raise ValueError(
-                f"Inputs and labels must pair up; got {len(self.x)} and {len(self.y)}."
-            )
+        check_pairs("x and y", self.x, self.y)
 
     def __len__(self) -> int:
         return len(self.y)
 
 
+@checked
 @dataclass(frozen=True)
 class Dataset:
     """A data set in three splits; `mean` and `std` (of the training split) undo the normalisation.
@@ -73,9 +89,8 @@ class Dataset:
     std: Tensor
 
     def __post_init__(self):
-        for split in self._splits().values():
-            if not split.y.is_meta:  # there labels have no values
-                check_labels(split.y.flatten(), len(self.classes), ignored=split.y.dim() > 1)
+        for name, split in self._splits().items():
+            check_labels(f"{name}.y", split.y, len(self.classes))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -86,7 +101,8 @@ class Dataset:
     def device(self) -> torch.device:
         return self.train.x.device
 
-    def to(self, device: str | torch.device) -> "Dataset":
+    @checked
+    def to(self, device: Device) -> "Dataset":
         """The same data on another device."""
         moved = {name: Split(s.x.to(device), s.y.to(device)) for name, s in self._splits().items()}
         return replace(self, **moved, mean=self.mean.to(device), std=self.std.to(device))
@@ -107,13 +123,14 @@ class Dataset:
 def default_device() -> torch.device:
     """The device used when none is named: $LTHLAB_DEVICE, else CUDA if there, else the CPU."""
     found = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(os.environ.get("LTHLAB_DEVICE") or found)
+    return torch.device(admit("LTHLAB_DEVICE", os.environ.get("LTHLAB_DEVICE") or found, Device))
 
 
+@checked
 def load_dataset(
-    name: str,
-    device: str | torch.device | None = None,
-    root: str | os.PathLike | None = None,
+    name: Literal[*DATASETS],
+    device: Device | None = None,
+    root: Location | None = None,
 ) -> Dataset:
     """Load a whole data set onto one device, normalised by the training split's mean and deviation.
 
@@ -129,9 +146,6 @@ def load_dataset(
     Raises ValueError for an unknown name and OSError when a full data set can be neither found nor
     downloaded, or its files are damaged.
     """
-    if name not in DATASETS:
-        embedded = f"Embedded, without download: {', '.join(EMBEDDED)}."
-        raise unknown_name("data set", name, DATASETS, embedded)
     if name == "words":
         return _words().to(default_device() if device is None else device)
     if name == "fashion-mini":
@@ -149,15 +163,16 @@ def load_dataset(
     return make_dataset(name, x, y, x_test, y_test, classes.split(), held_out, device)
 
 
+@checked
 def make_dataset(
-    name: str,
-    x,
-    y,
-    x_test,
-    y_test,
-    classes: Sequence[str],
+    name: Name,
+    x: Array,
+    y: Array,
+    x_test: Array,
+    y_test: Array,
+    classes: str | Sequence[str],
     held_out: int,
-    device: str | torch.device | None = None,
+    device: Device | None = None,
     tokens: bool = False,
 ) -> Dataset:
     """A `Dataset` from arrays: `x` of shape (examples, channels, ...), `y` class numbers.
@@ -170,16 +185,11 @@ def make_dataset(
     """
     x, x_test = (torch.as_tensor(np.asarray(part)) for part in (x, x_test))
     y, y_test = (torch.as_tensor(np.asarray(part)) for part in (y, y_test))
-    fits = len(x) == len(y) and len(x_test) == len(y_test) > 0 and x.shape[1:] == x_test.shape[1:]
-    if not fits or not 0 < held_out < len(x):
-        raise ValueError(
-            f"Inputs and labels must pair up and leave training data: got {len(x)} inputs with "
-            f"{len(y)} labels, {len(x_test)} test inputs with {len(y_test)} labels, {held_out} "
-            f"held out for validation; shapes {tuple(x.shape[1:])} and, for testing, "
-            f"{tuple(x_test.shape[1:])}."
-        )
-    for labels in (y, y_test):
-        check_labels(labels, len(classes))
+    for inputs, labels, name_of in ((x, y, "y"), (x_test, y_test, "y_test")):
+        check_pairs(f"{name_of.replace('y', 'x')} and {name_of}", inputs, labels, axes=1)
+        check_labels(name_of, labels, len(classes))
+    if held_out >= len(x):
+        raise InputError(f"held_out leaves some of {len(x)} examples to train on; got {held_out}.")
     y, y_test = y.long(), y_test.long()
     validation = _choose_validation(y, held_out)
     train = torch.ones(len(y), dtype=torch.bool).index_fill(0, validation, False)
@@ -193,6 +203,13 @@ def make_dataset(
     splits = Split(x[train], y[train]), Split(x[validation], y[validation]), Split(x_test, y_test)
     dataset = Dataset(name, *splits, tuple(classes), mean, std)
     return dataset.to(default_device() if device is None else device)
+
+
+def check_pairs(names: str, x: Tensor, y: Tensor, axes: int = 0) -> None:
+    """Raise InputError unless there are inputs, with labels of so many axes (0: any) for each."""
+    if x.dim() < 2 or not 0 < len(x) == (len(y) if y.dim() else 0) or y.dim() != (axes or y.dim()):
+        expected = "must pair up: one or more inputs, and a class number (0, 1, 2, ...) for each"
+        raise InputError(f"{names} {expected}; got {show(x)} and {show(y)}.")
 
 
 def _words() -> Dataset:

@@ -41,7 +41,7 @@ def load_full(name: str, root: Path) -> tuple[np.ndarray, ...]:
     try:
         for part in (loader(root, train=True), loader(root, train=False)):
             x, y = np.asarray(part.data), np.asarray(part.targets)
-            check_labels(torch.from_numpy(y), 10)
+            check_labels("labels", torch.from_numpy(y), 10)
             if len(x) != len(y):
                 raise ValueError(f"{len(x)} images with {len(y)} labels")
             arrays += [x, y]

@@ -7,6 +7,7 @@ A cell ends in `plots.show(drawings.imp_cycle())`. With `ax`, a drawing goes int
 import copy
 from importlib.resources import files
 from itertools import product
+from typing import Literal
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from torch.optim.swa_utils import update_bn
 
-from lthlab._common import own_noise, unknown_name
+from lthlab._common import own_noise
 from lthlab.board import board as board
+from lthlab.border import admit
 from lthlab.data import Dataset
 from lthlab.masks import Masks, count_kept, full_masks, prunable_weights
 from lthlab.plots import arm_color, look
@@ -130,8 +132,7 @@ def arms(names: list[str], ax: Axes | None = None) -> str:
     """
     known, rows = pd.read_csv(_ASSETS / "arms.csv", index_col="arm"), {}
     for name in names:
-        if name not in known.index:
-            raise unknown_name("arm", name, known.index)
+        admit("names", name, Literal[*known.index])
         rows[name] = known.loc[name], known.loc[name] == "● own"
     ax = _cells(ax, rows, 1.4, "")
     ax.xaxis.tick_top()

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 import pandas as pd
 from torch import nn
 
-from lthlab._common import check_fraction, make_generator
+from lthlab._common import make_generator
 from lthlab.batches import Batches
+from lthlab.border import InputError, checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, count_kept, full_masks, overlap
 from lthlab.pruning import Score, Scores, gradient, magnitude, prune
-from lthlab.recipes import Recipe, count_steps
-from lthlab.steps import State, Step
-from lthlab.training import Duration, Paused, training
+from lthlab.recipes import Duration, Recipe, count_steps
+from lthlab.steps import Kind, State
+from lthlab.training import Paused, training
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class EarlyBird:
     settled: bool
 
 
+@checked
 def early_bird(
     model: nn.Module,
     dataset: Dataset,
@@ -40,7 +42,7 @@ def early_bird(
     every: Duration = "1ep",
     window: int = 5,
     threshold: float = 0.1,
-    step: str | Callable[..., Step] | None = None,
+    step: Kind = None,
 ) -> EarlyBird:
     """Train the dense network until its magnitude mask of this density no longer changes.
 
@@ -50,14 +52,8 @@ def early_bird(
     model stays as it is; training goes on with `train(model, ..., masks, start=...)`. Warns when
     nothing settles: the last mask is returned. Raises ValueError when no mask would be drawn.
     """
-    check_fraction("A density", density, above=0)
     network, recent, rows = copy.deepcopy(model), deque(maxlen=window), []
-    period, total = count_steps(every, recipe.steps_per_epoch(dataset)), recipe.steps(dataset)
-    if not 0 < period < total:
-        raise ValueError(
-            f"Masks are drawn every 1 to {total - 1} steps of this training; got {period}."
-        )
-    stops = range(period, total, period)
+    stops = _every(every, recipe, dataset, recipe.steps(dataset))
     for now in training(network, dataset, recipe, seed=seed, stops=stops, step=step):
         masks = prune(magnitude(network), full_masks(network), 1 - density, "global")
         distance = max((1 - overlap(masks, other) for other in recent), default=math.nan)
@@ -71,11 +67,12 @@ def early_bird(
         warnings.warn(
             f"No mask of density {density:.1%} settled: of {len(rows)} drawn, none differed by "
             f"less than {threshold:.0%} from each of the {window} before it.",
-            stacklevel=2,
+            stacklevel=3,
         )
     return EarlyBird(masks, start, pd.DataFrame(rows, columns=["step", "distance"]), settled)
 
 
+@checked
 def prune_gradually(
     dataset: Dataset,
     recipe: Recipe,
@@ -92,12 +89,13 @@ def prune_gradually(
     until `density` (a fraction) is left. Raises ValueError unless 0 <= begin < end < 1 and there
     are steps for that many prunings.
     """
-    check_fraction("A density", density, above=0)
     total = recipe.steps(dataset)
     first, last = begin * total, end * total
-    if not (0 <= begin < end < 1 and 1 <= times <= last - first):
-        span = f"between {begin} and {end} of {total} steps"
-        raise ValueError(f"Gradual pruning needs a step for each pruning; got {times} {span}.")
+    if not (begin < end < 1 and times <= last - first):
+        span = f"between begin={begin} and end={end} of {total} steps"
+        raise InputError(
+            f"Gradual pruning needs a step for each pruning; got times={times} {span}."
+        )
 
     def drop(now: Paused) -> None:
         ahead = max(0.0, 1 - (now.step - first) / (last - first))  # 1 at the first, 0 at the last
@@ -110,6 +108,7 @@ def prune_gradually(
     return dict.fromkeys(map(math.ceil, steps), drop)
 
 
+@checked
 def move_masks(
     dataset: Dataset,
     recipe: Recipe,
@@ -128,9 +127,8 @@ def move_masks(
     al.). The share that moves falls from `fraction` to 0 on a cosine that ends at `stop` of the
     training. Every layer keeps its number of weights. Raises ValueError for `every` of no steps.
     """
-    period, end = count_steps(every, recipe.steps_per_epoch(dataset)), stop * recipe.steps(dataset)
-    if period < 1:
-        raise ValueError(f"Masks move every 1 or more steps; got {every!r}.")
+    end = stop * recipe.steps(dataset)
+    steps = _every(every, recipe, dataset, math.ceil(end))
     batches = Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
 
     def move(now: Paused) -> None:
@@ -139,9 +137,10 @@ def move_masks(
         growth = grow(now.model, batches(now.step), seed=chance)
         now.masks = drop_and_grow(magnitude(now.model), growth, now.masks, share)
 
-    return dict.fromkeys(range(period, math.ceil(end), period), move)
+    return dict.fromkeys(steps, move)
 
 
+@checked
 def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: float) -> Masks:
     """Masks with as many weights in every layer: the smallest `fraction` go, most `growth` comes.
 
@@ -154,3 +153,11 @@ def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: fl
         best = growth[name].flatten()[free].argsort(descending=True, stable=True)[:count]
         moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(mask)
     return moved
+
+
+def _every(every: Duration, recipe: Recipe, dataset: Dataset, end: int) -> range:
+    """The steps before an end that are multiples of a duration; InputError if there is none."""
+    period = count_steps(every, recipe.steps_per_epoch(dataset))
+    if not 0 < period < end:
+        raise InputError(f"every is 1 to {end - 1} steps of this training; got {period}.")
+    return range(period, end, period)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from graphlib import TopologicalSorter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import torch
@@ -18,9 +18,9 @@ from joblib import Parallel, delayed
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab._common import make_generator, unknown_name
-from lthlab.arms import ARMS, Arm
-from lthlab.data import Dataset, load_dataset
+from lthlab.arms import ARMS, Arm, Declared
+from lthlab.border import InputError, Location, Name, checked
+from lthlab.data import DATASETS, Dataset, load_dataset
 from lthlab.folder import Folder, identity
 from lthlab.levels import Key, Setting, run_levels
 from lthlab.masks import full_masks
@@ -30,23 +30,31 @@ from lthlab.recipes import Recipe, count_levels, recipe_for
 _COLUMNS = "dataset model arm rewind_step seed level density step epoch split metric value"
 COLUMNS = _COLUMNS.split()
 WATCH = ("rewind_to", "evaluate_every", "evaluate_at", "states", "step")
+Seeds = Annotated[
+    Iterable[int], "a list of different seeds, one or more", lambda s: 0 < len(s) == len({*s})
+]
 # A worker with several threads would train several networks with one setting of PyTorch.
 _ONE_AT_A_TIME = threading.Lock()
 
 
+@checked
 def run_experiment(
-    model: str | Callable[[Dataset, int], nn.Module],
-    dataset: str | Dataset,
+    model: Name | Callable[[Dataset, int], nn.Module],
+    dataset: Literal[*DATASETS] | Dataset,
     recipe: Recipe | None = None,
     *,
-    arms: Iterable[str] = ("dense", "ticket", "reinitialised"),
-    seeds: Iterable[int] = range(5),
+    arms: Annotated[Iterable[Declared], "a list of arms, one or more", bool] = (
+        "dense",
+        "ticket",
+        "reinitialised",
+    ),
+    seeds: Seeds = range(5),
     levels: int | None = None,
     density: float | None = None,
-    control_levels: Iterable[int] | None = None,
-    folder: str | Path | None = None,
+    control_levels: Annotated[Iterable[int], "a list of levels, one or more", bool] | None = None,
+    folder: Location | None = None,
     version: str = "",
-    n_jobs: int = -1,
+    n_jobs: Annotated[int, "a number of workers, or -1: one per core", bool] = -1,
     progress: bool = True,
     **watch: Any,
 ) -> pd.DataFrame:
@@ -70,21 +78,20 @@ def run_experiment(
     if recipe is None:
         if not isinstance(model, str):
             advice = "run_experiment(..., recipe=Recipe(...))"
-            raise ValueError(f"A network of your own needs a recipe: {advice}.")
+            raise InputError(f"A network of your own (model) needs a recipe: {advice}.")
         recipe = recipe_for(model, dataset)
-    arms, seeds = list(dict.fromkeys(arms)), list(seeds)
-    _check(arms, seeds)
+    arms = list(dict.fromkeys(arms))
     seeds = [int(seed) for seed in seeds]  # NumPy's whole numbers, too
     setting = _setting(model, dataset, recipe, watch)
     last = count_levels(full_masks(setting.build(0)), recipe, levels, density)
     controls = range(1, last + 1) if control_levels is None else sorted(set(control_levels))
-    if controls == [] or any(level not in range(1, last + 1) for level in controls):
-        raise ValueError(f"Controls run at levels 1 to {last}; got {list(controls)}.")
+    if any(level > last for level in controls):
+        raise InputError(f"control_levels are 1 to {last}; got {list(controls)}.")
     numbers = {name: range(1, last + 1) if arm.chain else controls for name, arm in ARMS.items()}
     numbers["dense"] = [0]
     keys = [(arm, seed, number) for arm in arms for seed in seeds for number in numbers[arm]]
     if not keys:
-        raise ValueError("Nothing to run: these arms have levels above 0; say levels=5, or so.")
+        raise InputError("Nothing to run: these arms have levels above 0; say levels=5, or so.")
     waves = _plan(arms, seeds, numbers)
     trainings = sum(len(task[-1]) for tasks in waves for task in tasks)
     with contextlib.ExitStack() as stack:
@@ -137,17 +144,6 @@ def _end_with(parent: int) -> None:
 
     if os.getppid() == parent:
         threading.Thread(target=watch, daemon=True).start()
-
-
-def _check(arms: list[str], seeds: list[int]) -> None:
-    for arm in arms:
-        if arm not in ARMS:
-            raise unknown_name("arm", arm, ARMS, "To add one: @lthlab.arm(...).")
-    for seed in seeds:
-        make_generator(seed, "seed")  # raises for anything but a whole number
-    if not arms or not seeds or len(set(seeds)) < len(seeds):
-        came = f"arms {arms}, seeds {seeds}"
-        raise ValueError(f"A run takes one arm or more, and different seeds; got {came}.")
 
 
 def _plan(

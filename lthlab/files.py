@@ -16,7 +16,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from lthlab.masks import Masks, check_masks, prunable_weights
+from lthlab.border import InputError, Location, checked
+from lthlab.masks import Mask, Masks, check_masks, prunable_weights
 
 Tensors = dict[str, Tensor]
 VERSION = 2  # of the format
@@ -24,7 +25,8 @@ CSR_PARTS = ("crow_indices", "col_indices", "values", "shape")
 _BLANK = "0" * 64  # stands for the checksum while the checksum is computed
 
 
-def save_masks(masks: Masks, path: str | os.PathLike, /, **metadata: object) -> None:
+@checked
+def save_masks(masks: Masks, path: Location, /, **metadata: object) -> None:
     """Write masks to a safetensors file, whole or not at all; `metadata` stay with them as strings.
 
     Raises OSError when the file cannot be written.
@@ -32,7 +34,8 @@ def save_masks(masks: Masks, path: str | os.PathLike, /, **metadata: object) -> 
     save_tensors(masks, path, "masks", {key: str(value) for key, value in metadata.items()})
 
 
-def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks:
+@checked
+def load_masks(path: Location, model: nn.Module | None = None) -> Masks:
     """Read masks written by `save_masks`; with `model`, check that they fit it, on its device.
 
     Raises ValueError for a damaged or foreign file, or masks of another model.
@@ -45,12 +48,14 @@ def load_masks(path: str | os.PathLike, model: nn.Module | None = None) -> Masks
     return masks
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, str]:
+@checked
+def read_metadata(path: Location) -> dict[str, str]:
     """The metadata given to `save_masks`; ValueError for a damaged file."""
     return load_tensors(path, None)[1]
 
 
-def save_tensors(tensors: Tensors, path: str | os.PathLike, kind: str, metadata: dict) -> None:
+@checked
+def save_tensors(tensors: Tensors, path: Location, kind: str, metadata: dict) -> None:
     """Write a safetensors file of one kind, whole or not at all, with a checksum over every byte.
 
     `metadata` is anything that JSON holds. Raises OSError when the file cannot be written.
@@ -79,7 +84,8 @@ def save_tensors(tensors: Tensors, path: str | os.PathLike, kind: str, metadata:
         Path(aside).unlink(missing_ok=True)
 
 
-def load_tensors(path: str | os.PathLike, kind: str | None) -> tuple[Tensors, dict]:
+@checked
+def load_tensors(path: Location, kind: str | None) -> tuple[Tensors, dict]:
     """What `save_tensors` wrote, copied into memory: the file may change or go afterwards.
 
     Raises ValueError for a missing, damaged or foreign file, or another kind (None takes any).
@@ -108,13 +114,15 @@ def load_tensors(path: str | os.PathLike, kind: str | None) -> tuple[Tensors, di
     return {name: tensors[name] for name in names}, json.loads(header["metadata"])
 
 
-def compressed_rows(mask: Tensor) -> tuple[Tensor, Tensor]:
+@checked
+def compressed_rows(mask: Mask) -> tuple[Tensor, Tensor]:
     """Where each row begins (rows + 1), and the columns kept, of a mask seen as a matrix (CSR)."""
     matrix = mask.flatten(1)
     ends = matrix.sum(1).cumsum(0)
     return torch.cat([ends.new_zeros(1), ends]), matrix.nonzero()[:, 1]
 
 
+@checked
 def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     """A state dict in which each prunable weight is its compressed sparse rows (CSR).
 
@@ -123,7 +131,6 @@ def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     to be 0 stays. All else is as it was. Plain tensors: safetensors.torch.save_file writes them,
     and torch.sparse_csr_tensor takes the first three.
     """
-    check_masks(model, masks)
     state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
     for name, mask in masks.items():
         weight = state.pop(name)
@@ -134,6 +141,7 @@ def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     return state
 
 
+@checked
 def from_csr_state(state: Tensors, model: nn.Module) -> tuple[Tensors, Masks]:
     """The plain state dict with zeros, and the masks, of what `csr_state` made of such a network.
 
@@ -158,16 +166,16 @@ def from_csr_state(state: Tensors, model: nn.Module) -> tuple[Tensors, Masks]:
                 )
             dense[name], masks[name] = weight.view(*shape), kept.view(*shape) == 1
         except RuntimeError as error:
-            problem = f"The CSR parts of {name!r} do not fit each other"
+            problem = f"state: the CSR parts of {name!r} do not fit each other"
             raise ValueError(f"{problem}; was the file changed? ({error})") from None
     check_masks(model, masks)
     state = {name: dense[name] for name in model.state_dict() if name in dense}
     return state, {name: masks[name] for name in prunable_weights(model)}
 
 
+@checked
 def to_torch_prune_(model: nn.Module, masks: Masks) -> nn.Module:
     """Give `model` masks as torch.nn.utils.prune keeps them: weight_orig, weight_mask, a hook."""
-    check_masks(model, masks)
     for name, mask in masks.items():
         path, _, parameter = name.rpartition(".")
         module = model.get_submodule(path)
@@ -176,6 +184,7 @@ def to_torch_prune_(model: nn.Module, masks: Masks) -> nn.Module:
     return model
 
 
+@checked
 def from_torch_prune_(model: nn.Module) -> Masks:
     """The masks of a model pruned by torch.nn.utils.prune, made plain again, in place, with zeros.
 
@@ -186,7 +195,9 @@ def from_torch_prune_(model: nn.Module) -> Masks:
     names = [name.removesuffix("_orig") for name in parameters if name.endswith("_orig")]
     found = {name: buffers[f"{name}_mask"].bool() for name in names if f"{name}_mask" in buffers}
     if not found:
-        raise ValueError(f"{type(model).__name__} holds no masks of torch.nn.utils.prune.")
+        raise InputError(
+            f"model must hold masks of torch.nn.utils.prune; {type(model).__name__} has none."
+        )
     for name in found:
         path, _, parameter = name.rpartition(".")
         torch_prune.remove(model.get_submodule(path), parameter)

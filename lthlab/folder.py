@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from lthlab.border import InputError, checked
 from lthlab.files import load_tensors, save_tensors
 from lthlab.levels import Key, Level, Setting
 from lthlab.steps import State, find_step
@@ -111,6 +112,7 @@ class Folder:
         return tensors, known
 
 
+@checked
 def identity(setting: Setting, version: str, *others: Callable | str) -> str:
     """What a run is known by: a digest of all that its results depend on, computed once.
 
@@ -119,7 +121,7 @@ def identity(setting: Setting, version: str, *others: Callable | str) -> str:
     the number of threads, a cache, or anything else of the machine.
     """
     if not version and any(getattr(other, "__name__", "") == "<lambda>" for other in others):
-        raise ValueError("A lambda has no name to be known by: define a function, or say version=.")
+        raise InputError("A lambda has no name to be known by: define a function, or say version=.")
     model, data = setting.build(0), setting.data
     splits = (data.train, data.validation, data.test)
     known = {

@@ -15,21 +15,25 @@ cannot tell which. Iterative magnitude pruning is an arm like others:
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lthlab.border import InputError, Name, admit, checked
 from lthlab.data import Dataset
+from lthlab.fits import Batch
 from lthlab.masks import Masks, density, full_masks, prunable_weights
-from lthlab.pruning import Batch, Score, draw_batch, magnitude, prune
-from lthlab.recipes import Recipe, count_steps, level_sizes
-from lthlab.steps import Loss, State, Step, cross_entropy
-from lthlab.training import Duration, History, Paused, evaluate, predict, right_answers, train
+from lthlab.pruning import Score, draw_batch, magnitude, prune
+from lthlab.recipes import Duration, Recipe, count_steps, level_sizes
+from lthlab.steps import Kind, Loss, State, cross_entropy
+from lthlab.training import History, Paused, evaluate, predict, right_answers, train
 
 Key = tuple[str, int, int]  # arm, seed, level
 REDRAWN = 1_000_000  # added to a seed: that of the network built again
 
 
+@checked
 @dataclass(frozen=True)
 class Start:
     """Where the training of a level begins, and what is special about it.
@@ -62,6 +66,7 @@ class Level:
     correct: Tensor | None = None
 
 
+@checked
 @dataclass
 class Setting:
     """What all arms of a run share: network, data, recipe, and how the trainings are watched.
@@ -78,22 +83,18 @@ class Setting:
     evaluate_every: Duration = "1ep"
     evaluate_at: Iterable[Duration] = ()
     states: Iterable[Duration] = ()
-    step: str | Callable[..., Step] | None = "fast"
+    step: Kind = "fast"
     test: bool = False
 
     def __post_init__(self):
         per_epoch, total = self.recipe.steps_per_epoch(self.data), self.recipe.steps(self.data)
         self.rewind_to = count_steps(self.rewind_to, per_epoch)
         self.evaluate_every = count_steps(self.evaluate_every, per_epoch)
-        self.evaluate_at = [count_steps(duration, per_epoch) for duration in self.evaluate_at]
-        self.states = [count_steps(duration, per_epoch) for duration in self.states]
-        for step in (*self.evaluate_at, *self.states):
-            if step > total:
-                span = f"from step 0 to {total}"
-                raise ValueError(f"This training runs {span}; step {step} is not part of it.")
+        self.evaluate_at = self.recipe.within("evaluate_at", self.evaluate_at, self.data)
+        self.states = self.recipe.within("states", self.states, self.data)
         if self.rewind_to >= total:
-            problem = f"Rewinding to step {self.rewind_to} leaves nothing to train"
-            raise ValueError(f"{problem}: training ends at {total}.")
+            problem = f"rewinding to step {self.rewind_to} leaves nothing to train"
+            raise InputError(f"rewind_to: {problem}: training ends at {total}.")
 
 
 @dataclass(frozen=True)
@@ -133,14 +134,14 @@ class Past:
 
     def __getitem__(self, level: int) -> Level:
         if not 0 <= level <= self.level:
-            raise ValueError(f"Of the past there are levels 0 to {self.level}; got {level}.")
+            raise InputError(f"Of the past there are levels 0 to {self.level}; got {level}.")
         arm = self.arm if level else "dense"
         self._check(arm)
         return self.finished[arm, self.seed, level]
 
     def _check(self, arm: str) -> None:
         if arm not in self.readable:
-            raise ValueError(
+            raise InputError(
                 f"This arm reads {arm!r}, which it did not declare. Add it to its needs=(...), or "
                 f"chain=True if it reads its own level before."
             )
@@ -169,7 +170,7 @@ class Past:
         model, again = self.build(self.seed), self.build(REDRAWN + self.seed)
         new = prunable_weights(again)
         if all(torch.equal(old, new[name]) for name, old in prunable_weights(model).items()):
-            raise ValueError(
+            raise InputError(
                 "Built with another seed, the network has the same weights, so there is nothing to "
                 "redraw. Let the function that builds it draw its values from the seed it is given."
             )
@@ -206,12 +207,14 @@ class Arm:
     dashes: tuple[float, ...] = ()
 
 
+@checked
 def dense(past: Past) -> Start:
     """The whole network from its initial values: level 0 of every pruning."""
     model = past.build(past.seed)
     return Start(full_masks(model), State.of(model))
 
 
+@checked
 def prune_once_more(past: Past, score: Score = magnitude) -> Masks:
     """The masks of the level before, after one more pruning of what it was trained to."""
     model, before = past.build(past.seed), past.previous
@@ -220,6 +223,7 @@ def prune_once_more(past: Past, score: Score = magnitude) -> Masks:
     return prune(scores, before.masks, past.recipe.rates(before.masks), past.recipe.scope)
 
 
+@checked
 def imp(score: Score = magnitude) -> Function:
     """The arm of iterative magnitude pruning with rewinding, for any score.
 
@@ -234,9 +238,10 @@ def imp(score: Score = magnitude) -> Function:
     return ticket
 
 
+@checked
 def run_level(past: Past, function: Function, progress: bool | str = False) -> Level:
     """Train what an arm begins: the one place where a level is made."""
-    setting, start = past.setting, function(past)
+    setting, start = past.setting, admit(f"what {past.arm!r} returns", function(past), Start)
     recipe = start.recipe or setting.recipe
     model = past.build(past.seed)
     first, last = start.state.step, recipe.steps(setting.data)
@@ -272,13 +277,14 @@ def _look_at_all(model: nn.Module, data: Dataset, history: History) -> Tensor:
     return correct
 
 
+@checked
 def run_levels(
     setting: Setting,
-    name: str,
+    name: Name,
     arm: Arm,
     seed: int,
     levels: Iterable[int],
-    finished: Mapping[Key, Level],
+    finished: Any,  # a dict of levels, or a Folder
     progress: bool = False,
 ) -> Iterator[None]:
     """Run the levels of an arm and seed that are not finished yet; yields after each."""

@@ -1,20 +1,26 @@
 """Masks: which weights a network keeps. A plain dict from parameter name to bool tensor."""
 
 from collections.abc import Callable
+from typing import Annotated, Any
 
 import pandas as pd
 import torch
 from torch import Tensor, nn
 
 from lthlab._common import make_generator
+from lthlab.border import RULES, InputError, checked, show
 
-Masks = dict[str, Tensor]
+Mask = Annotated[
+    Tensor, "a bool tensor, not empty", lambda m: m.dtype == torch.bool and m.dim() > 0 < m.numel()
+]
+Masks = Annotated[dict[str, Mask], "a dict from parameter name to bool tensor, not empty", bool]
 
 PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # Integers as wide as a float, for switching all its bits off at once.
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
+@checked
 def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     """The weights that may be pruned, by name: those of Linear, Conv and attention layers.
 
@@ -40,6 +46,7 @@ def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     return weights
 
 
+@checked
 def list_parameters(model: nn.Module) -> pd.DataFrame:
     """Every parameter of `model`: name, layer, shape, count, whether it is prunable or why not."""
     try:
@@ -69,18 +76,21 @@ def list_parameters(model: nn.Module) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+@checked
 def projections(attention: nn.MultiheadAttention) -> list[nn.Parameter]:
     """The matrices for query, key and value: one for all three, or three of different sizes."""
     names = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
     return [weight for name in names if (weight := getattr(attention, name)) is not None]
 
 
+@checked
 def full_masks(model: nn.Module) -> Masks:
     """Masks that keep every prunable weight of `model`."""
     weights = prunable_weights(model)
     return {name: torch.ones_like(w, dtype=torch.bool) for name, w in weights.items()}
 
 
+@checked
 def keep_all(model: nn.Module) -> Masks:
     """`full_masks`; none for a network that has nothing to prune."""
     try:
@@ -89,21 +99,25 @@ def keep_all(model: nn.Module) -> Masks:
         return {}
 
 
+@checked
 def count_kept(masks: Masks) -> int:
     """The number of weights kept."""
     return sum(int(mask.sum()) for mask in masks.values())
 
 
+@checked
 def density(masks: Masks) -> float:
     """The fraction of the prunable weights that is kept, 0..1 (sparsity is 1 - density)."""
     return count_kept(masks) / sum(mask.numel() for mask in masks.values())
 
 
+@checked
 def layer_densities(masks: Masks) -> dict[str, float]:
     """The fraction kept in each layer, 0..1, by parameter name."""
     return {name: density({name: mask}) for name, mask in masks.items()}
 
 
+@checked
 def overlap(masks: Masks, others: Masks) -> float:
     """The share of the kept weights that both keep, 0..1, of the larger number.
 
@@ -113,20 +127,37 @@ def overlap(masks: Masks, others: Masks) -> float:
     return both / max(count_kept(masks), count_kept(others), 1)
 
 
+@checked
 def check_masks(model: nn.Module, masks: Masks) -> None:
     """Raise ValueError, naming the first difference, unless `masks` fit the weights of `model`."""
-    weights, advice = prunable_weights(model), "Were these masks made for another model?"
-    if masks.keys() != weights.keys():
-        came, expected = ", ".join(masks), ", ".join(weights)
-        raise ValueError(f"The masks are for {came}; the model has {expected}. {advice}")
-    for name, mask in masks.items():
-        if mask.shape != weights[name].shape or mask.dtype != torch.bool:
-            raise ValueError(
-                f"{name!r} needs a bool mask of shape {tuple(weights[name].shape)}; "
-                f"got {mask.dtype} of shape {tuple(mask.shape)}. {advice}"
-            )
 
 
+@RULES.append
+def _layers_fit(values: dict[str, Any]) -> None:
+    """Masks and scores are of the same layers as the model, or as each other."""
+    names = ("masks", "others", "scores", "magnitudes", "growth")
+    given = {name: values[name] for name in names if isinstance(values.get(name), dict)}
+    other, expected = next(iter(given.items()), ("", {}))
+    if given and isinstance(values.get("model"), nn.Module):
+        other, expected = "the model", prunable_weights(values["model"])
+    for what, layers in given.items():
+        advice = f"Were these {what} made for another model?"
+        if layers.keys() != expected.keys():
+            came = f"{what} are for {', '.join(map(str, layers))}"
+            raise InputError(f"{came}; {other} has {', '.join(map(str, expected))}. {advice}")
+        for name, tensor in layers.items() if other != what else ():
+            if tensor.shape != expected[name].shape:
+                shape = f"the shape in {other}, {tuple(expected[name].shape)}"
+                raise InputError(
+                    f"{what}[{name!r}] must have {shape}; got {show(tensor)}. {advice}"
+                )
+            looked_at = given["masks"][name] ^ (what == "growth")
+            if not tensor[looked_at.to(tensor.device)].isfinite().all():
+                problem = "not finite (NaN or infinite). Did the training diverge?"
+                raise InputError(f"Some {what}[{name!r}] are {problem}")
+
+
+@checked
 def mask_applier(model: nn.Module, masks: Masks) -> Callable[[], None]:
     """A function without arguments that sets the pruned weights of `model` to exactly 0.0.
 
@@ -134,7 +165,6 @@ def mask_applier(model: nn.Module, masks: Masks) -> Callable[[], None]:
     device. It switches bits off (x & 0 = +0.0, x & ~0 = x): several times faster than masked_fill_
     on a CPU, and unlike a product it turns neither -3 into -0.0 nor a NaN into a NaN.
     """
-    check_masks(model, masks)
     pairs = []
     for name, weight in prunable_weights(model).items():
         if masks[name].all():  # a dense layer costs nothing
@@ -149,12 +179,14 @@ def mask_applier(model: nn.Module, masks: Masks) -> Callable[[], None]:
     return apply
 
 
+@checked
 def apply_masks_(model: nn.Module, masks: Masks) -> nn.Module:
     """Set the pruned weights of `model` to exactly 0.0, in place, and return it."""
     mask_applier(model, masks)()
     return model
 
 
+@checked
 def shuffle_masks(masks: Masks, seed: int = 0) -> Masks:
     """As many kept weights in every layer, at random positions (Frankle et al. 2021, section 5)."""
     generator = make_generator(seed, "mask shuffle")

@@ -3,12 +3,14 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab._common import make_generator, own_noise, unknown_name
+from lthlab._common import make_generator, own_noise
+from lthlab.border import InputError, admit, checked, show
 from lthlab.data import Dataset
 
 KNOWN = (
@@ -24,8 +26,15 @@ KNOWN = (
 )
 
 
+# Anything that has the shape of its inputs, to look at a network without the data.
+Shaped = Annotated[
+    Any, "a Dataset, as load_dataset makes it", lambda data: hasattr(data, "input_shape")
+]
+
+
+@checked
 def build_model(
-    name: str | Callable[[Dataset, int], nn.Module], dataset: Dataset, seed: int = 0
+    name: str | Callable[[Dataset, int], nn.Module], dataset: Shaped, seed: int = 0
 ) -> nn.Module:
     """Build a network for the inputs and classes of `dataset`, on its device.
 
@@ -44,6 +53,8 @@ def build_model(
     with own_noise(dataset.device, make_generator(seed, "initialisation").initial_seed()):
         if callable(name):
             model = name(dataset, seed)
+            if not isinstance(model, nn.Module):
+                raise InputError(f"name, a function, returns an nn.Module; got {show(model)}.")
         else:
             shape = dataset.input_shape
             tokens = len(shape) == 1 and not dataset.train.x.is_floating_point()
@@ -53,17 +64,17 @@ def build_model(
 
 def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
     kind, *parts = str(name).split("-")
-    if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d*)x([1-9]\d*)", name)):
+    if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d{0,3})x([1-9]\d{0,3})", name)):
         if not tokens:
-            raise ValueError(
-                f"{name} takes words, of shape (tokens,); got inputs of shape {shape}."
+            raise InputError(
+                f"{name} takes words, a dataset of tokens; got inputs of shape {shape}."
             )
         return GPT(classes, *shape, blocks=int(size[1]), width=int(size[2]))
-    sizes = [int(part) for part in parts if part.isdecimal() and not part.startswith("0")]
+    sizes = [int(part) for part in parts if re.fullmatch("[1-9][0-9]{0,3}", part)]
     if not sizes or len(sizes) != len(parts):
-        raise unknown_name("network", name, KNOWN)
+        return admit("name", name, Literal[KNOWN])
     if tokens:
-        raise ValueError(f'{name} takes numbers, not tokens. A network for words: "gpt-3x64".')
+        raise InputError(f'{name} takes numbers, not tokens. A network for words: "gpt-3x64".')
     if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
         return MLP(torch.Size(shape).numel(), sizes, classes)
     if kind == "conv" and sizes[0] in (2, 4, 6) and len(sizes) < 3:
@@ -71,15 +82,15 @@ def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.M
     if kind == "resnet" and len(sizes) == 1:
         blocks, rest = divmod(sizes[0] - 2, 6)
         if blocks < 1 or rest:
-            raise ValueError(f"{name}: the depth is 6n + 2, as in resnet-20; got {sizes[0]}.")
+            raise InputError(f"{name}: the depth is 6n + 2, as in resnet-20; got {sizes[0]}.")
         network = ResNet(_images(name, shape, 4)[0], blocks, 16, classes, conv=nn.Conv2d)
         return _glorot_normal_(network)
     if kind == "resnet1d" and len(sizes) == 1:
         if len(shape) != 2:
             expected = "signals of shape (channels, samples), as in mnist1d"
-            raise ValueError(f"{name} takes {expected}; got {shape}.")
+            raise InputError(f"{name} takes {expected}; got {shape} of dataset.")
         return ResNet(shape[0], 1, sizes[0], classes, conv=nn.Conv1d)
-    raise unknown_name("network", name, KNOWN)
+    return admit("name", name, Literal[KNOWN])
 
 
 class MLP(nn.Sequential):
@@ -184,7 +195,7 @@ class GPT(nn.Module):
     def __init__(self, tokens: int, length: int, blocks: int, width: int, heads: int = 4):
         super().__init__()
         if width % heads:
-            raise ValueError(f"{heads} heads share the width evenly; got width {width}.")
+            raise InputError(f"{heads} heads share the width evenly; got width {width}.")
         self.token, self.position = nn.Embedding(tokens, width), nn.Embedding(length, width)
         self.blocks = nn.Sequential(*(AttentionBlock(width, heads) for _ in range(blocks)))
         self.norm, self.out = nn.LayerNorm(width), nn.Linear(width, tokens)
@@ -234,8 +245,8 @@ def _glorot_normal_(model: nn.Module) -> nn.Module:
 
 def _images(name: str, shape: tuple[int, ...], smallest: int) -> tuple[int, int, int]:
     if len(shape) != 3 or min(shape[1:]) < smallest:
-        raise ValueError(
+        raise InputError(
             f"{name} takes images of shape (channels, height, width), at least {smallest} pixels "
-            f"each way; got {shape}."
+            f"each way; got {shape} of dataset."
         )
     return shape

@@ -6,20 +6,25 @@ several targets an example, places of padding are left out.
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab._common import IGNORED, check_fraction, evaluation_mode, unknown_name
+from lthlab._common import IGNORED, evaluation_mode
+from lthlab.border import InputError, admit, checked
+from lthlab.data import Finite
+from lthlab.fits import Batch
 from lthlab.masks import Masks, apply_masks_, full_masks, prunable_weights
-from lthlab.pruning import Batch, Scores, drop_lowest, magnitude, prune
+from lthlab.pruning import Scope, Scores, drop_lowest, magnitude, prune
 
 METHODS = ("magnitude", "wanda", "sparsegpt")
 DAMPING = 0.01  # of the mean of the Hessian's diagonal (Frantar & Alistarh 2023, section 4)
 BLOCK = 128  # columns whose masks are chosen together (section 3.3)
 
 
+@checked
 @torch.no_grad()
 def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by its size times the norm of its input (Sun et al. 2024, equation 1).
@@ -35,7 +40,10 @@ def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     }
 
 
-def sparsegpt_(model: nn.Module, batch: Batch, density: float = 0.5, scope: str = "layer") -> Masks:
+@checked
+def sparsegpt_(
+    model: nn.Module, batch: Batch, density: float = 0.5, scope: Scope = "layer"
+) -> Masks:
     """Prune and repair: the weights to the right make up for each that goes; returns the masks.
 
     Frantar & Alistarh 2023, algorithm 1. See `prune_once_`.
@@ -43,13 +51,14 @@ def sparsegpt_(model: nn.Module, batch: Batch, density: float = 0.5, scope: str 
     return prune_once_(model, batch, "sparsegpt", density, scope)
 
 
+@checked
 @torch.no_grad()
 def prune_once_(
     model: nn.Module,
-    batch: Batch,
-    method: str = "magnitude",
+    batch: Batch | None,
+    method: Literal[METHODS] = "magnitude",
     density: float = 0.5,
-    scope: str = "layer",
+    scope: Scope = "layer",
 ) -> Masks:
     """Prune a trained `model` in place to `density` (a fraction), without training; returns masks.
 
@@ -61,11 +70,8 @@ def prune_once_(
     Raises ValueError for an unknown method, a scope or density that does not fit, or an empty
     batch, TypeError for layers whose inputs cannot be seen (attention written as one module).
     """
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
-    check_fraction("A density", density, above=0)
     if scope == "global" and method != "magnitude":
-        raise ValueError(
+        raise InputError(
             f'{method} compares weights within a layer: scope "layer", "row" or "2:4".'
         )
     weights, masks = prunable_weights(model), full_masks(model)
@@ -89,8 +95,9 @@ def prune_once_(
     return masks
 
 
+@checked
 def repair(
-    weight: Tensor, hessian: Tensor, density: float, scope: str = "layer"
+    weight: Finite, hessian: Finite, density: float, scope: Scope = "layer"
 ) -> tuple[Tensor, Tensor]:
     """Prune one matrix (outputs, inputs), and let the weights that stay make up for it.
 
@@ -131,15 +138,15 @@ def _reduced_inputs(
     model: nn.Module, batch: Batch, names: Iterable[str], reduce: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
     """What layers read on a batch, (samples, weights of a row), reduced; in the order of calls."""
-    x, y = batch
-    if len(x) == 0 or not (y != IGNORED).any():
-        raise ValueError("Calibration needs at least one example, with at least one target.")
+    x, y = admit("batch", batch, Batch)
+    if not (y != IGNORED).any():
+        raise InputError("batch: calibration needs at least one target that counts.")
     found: dict[str, Tensor] = {}
 
     def look(name: str, layer: nn.Module, given: tuple, named: dict) -> None:
         rows = _rows(layer, (*given, *named.values())[0], y)
         if not rows.isfinite().all():
-            raise ValueError(f"What {name} reads is not finite (NaN or infinite) on this batch.")
+            raise InputError(f"What {name} reads is not finite (NaN or infinite) on this batch.")
         value = reduce(rows)
         found[name] = found[name] + value if name in found else value
 

@@ -7,35 +7,38 @@ it does not need (data, chance) it does not look at. Any function of that kind i
 import copy
 import warnings
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lthlab._common import (
-    IGNORED,
-    check_fraction,
-    evaluation_mode,
-    make_generator,
-    mean_loss,
-    own_noise,
-)
+from lthlab._common import IGNORED, evaluation_mode, make_generator, mean_loss, own_noise
+from lthlab.border import InputError, checked
 from lthlab.data import Split
-from lthlab.masks import Masks, apply_masks_, count_kept, full_masks, prunable_weights
+from lthlab.fits import Batch
+from lthlab.masks import (
+    Mask,
+    Masks,
+    apply_masks_,
+    count_kept,
+    full_masks,
+    prunable_weights,
+)
 
 Scores = dict[str, Tensor]
-Batch = tuple[Tensor, Tensor]
 Score = Callable[..., Scores]
+Scope = Literal["global", "layer", "row", "2:4"]
 
-SCOPES = ("global", "layer", "row", "2:4")
 
-
+@checked
 def magnitude(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Scores:
     """Score each weight by its absolute value (Han et al. 2015; Frankle & Carbin 2019)."""
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 
 
+@checked
 def random(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Scores:
     """Score each weight by chance; the same seed gives the same scores, hence nested masks."""
     generator = make_generator(seed, "random scores")
@@ -45,6 +48,7 @@ def random(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Sc
     }
 
 
+@checked
 @torch.no_grad()
 def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by the loss that Optimal Brain Damage predicts without it: h_ii w_i^2 / 2.
@@ -75,6 +79,7 @@ def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     return {name: h * weights[name].square() / 2 for name, h in curvature.items()}
 
 
+@checked
 def gradient(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight, kept or pruned, by |dL/dw|: where RigL grows (Evci et al. 2020)."""
     weights, loss = _loss_of_copy(model, batch, seed)
@@ -82,12 +87,14 @@ def gradient(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     return {name: g.abs() for name, g in zip(weights, gradients, strict=True)}
 
 
+@checked
 def snip(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by |w dL/dw|, its effect on the loss (Lee et al. 2019, section 4.1)."""
     scores = gradient(model, batch, seed=seed)
     return {name: size * scores[name] for name, size in magnitude(model).items()}
 
 
+@checked
 def grasp(model: nn.Module, batch: Batch, *, seed: int = 0, temperature: float = 200.0) -> Scores:
     """Score each weight by how much of the gradient's norm goes with it: w (Hg).
 
@@ -102,6 +109,7 @@ def grasp(model: nn.Module, batch: Batch, *, seed: int = 0, temperature: float =
     return _times_derivative(weights, half_norm)
 
 
+@checked
 def synflow(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by the synaptic flow through it (Tanaka et al. 2020, section 6).
 
@@ -129,6 +137,7 @@ def synflow(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     return {n: (s / divisor).to(like.dtype).to(like.device) for n, s in scores.items()}
 
 
+@checked
 def inverted(score: Score) -> Score:
     """The negated score: prunes first what `score` would keep longest."""
 
@@ -139,20 +148,22 @@ def inverted(score: Score) -> Score:
     return negated
 
 
+@checked
 def draw_batch(split: Split, samples: int = 100, seed: int = 0) -> Batch:
     """`samples` different examples of a split, chosen by the seed, as (x, y).
 
     Raises ValueError unless there are so many.
     """
-    if not 1 <= samples <= len(split):
-        raise ValueError(f"A batch holds 1 to {len(split)} examples of this split; got {samples}.")
+    if samples > len(split):
+        raise InputError(f"samples is 1 to {len(split)}, as the split holds; got {samples}.")
     chosen = torch.randperm(len(split), generator=make_generator(seed, "scoring examples"))
     chosen = chosen[:samples].to(split.x.device)
     return split.x[chosen], split.y[chosen]
 
 
+@checked
 def prune(
-    scores: Scores, masks: Masks, fraction: float | dict[str, float] = 0.5, scope: str = "layer"
+    scores: Scores, masks: Masks, fraction: float | dict[str, float] = 0.5, scope: Scope = "layer"
 ) -> Masks:
     """Drop the given fraction of the weights that `masks` still keep: those with the lowest scores.
 
@@ -167,7 +178,7 @@ def prune(
     finite, an unknown scope, or rows that four does not divide; warns when a layer loses its last
     weight (layer collapse: no signal passes it).
     """
-    _check(scores, masks, fraction, scope)
+    _check(masks, fraction, scope)
     if scope == "global":
         flat = [torch.cat([part[name].flatten() for name in masks]) for part in (scores, masks)]
         parts = drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
@@ -183,15 +194,16 @@ def prune(
         if masks[name].any() and not mask.any():
             warnings.warn(
                 f"Layer collapse: no weight of {name} is left, so no signal passes it.",
-                stacklevel=2,
+                stacklevel=3,
             )
     return pruned
 
 
+@checked
 def prune_at_init(
     model: nn.Module,
     score: Score,
-    batch: Batch,
+    batch: Batch | None,
     density: float,
     steps: int = 1,
     *,
@@ -204,14 +216,10 @@ def prune_at_init(
     SynFlow (Tanaka et al. 2020, algorithm 1). The given model stays as it is. Raises ValueError for
     fewer than one step, a density that leaves no weight, and as `prune` does.
     """
-    check_fraction("A density", density, above=0)
     masks, pruned = full_masks(model), copy.deepcopy(model)
     total = count_kept(masks)
-    if steps < 1 or round(total * density) < 1:
-        raise ValueError(
-            f"Pruning takes at least one step and leaves at least one of {total:,} weights; "
-            f"got steps={steps} and density={density}."
-        )
+    if round(total * density) < 1:
+        raise InputError(f"density leaves at least one of {total:,} weights; got {density}.")
     for step in range(1, steps + 1):
         scores = score(apply_masks_(pruned, masks), batch, seed=seed)
         left = round(total * density ** (step / steps))
@@ -236,7 +244,8 @@ def _times_derivative(weights: dict[str, nn.Parameter], value: Tensor) -> Scores
     return {name: (weight * factor).detach() for (name, weight), factor in pairs}
 
 
-def drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Tensor:
+@checked
+def drop_lowest(scores: Tensor, mask: Mask, fraction: float, scope: Scope) -> Tensor:
     """Drop round(fraction * kept) weights of each competition ("2:4": all but two)."""
     size = {"row": mask[0].numel(), "2:4": 4}.get(scope, mask.numel())
     kept = mask.to(scores.device).reshape(-1, size)  # one row for each competition
@@ -251,47 +260,17 @@ def drop_lowest(scores: Tensor, mask: Tensor, fraction: float, scope: str) -> Te
     return torch.empty_like(kept).scatter_(1, order, stays).view_as(mask)
 
 
-def _check(scores: Scores, masks: Masks, fraction: float | dict[str, float], scope: str) -> None:
-    if scope not in SCOPES:
-        known = ", ".join(f'"{name}"' for name in SCOPES)
-        raise ValueError(f"Scope is one of {known}; got {scope!r}.")
-    by_layer = isinstance(fraction, dict)
-    if by_layer and (scope == "global" or fraction.keys() != masks.keys()):
-        raise ValueError(
-            f'A dict of fractions needs scope "layer" and one entry per layer '
-            f"({', '.join(masks)}); got scope {scope!r} and {', '.join(fraction)}."
+def _check(masks: Masks, fraction: float | dict[str, float], scope: str) -> None:
+    rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
+    if rates.keys() != masks.keys() or (rates is fraction and scope == "global"):
+        raise InputError(
+            f'A dict of fractions needs another scope than "global", and fraction has one entry '
+            f"per layer ({', '.join(masks)}); got scope {scope!r} and {', '.join(rates)}."
         )
-    for rate in fraction.values() if by_layer else [fraction]:
-        check_fraction("What to prune", rate)
-        if scope == "2:4" and rate != 0.5:
-            raise ValueError(f'Scope "2:4" keeps half of the weights: fraction 0.5; got {rate}.')
-    if not isinstance(scores, dict) or not all(map(torch.is_tensor, scores.values())):
-        came = (
-            "nothing (is a `return` missing?)" if scores is None else f"a {type(scores).__name__}"
-        )
-        if isinstance(scores, dict):
-            came += " that holds other things than tensors"
-        raise ValueError(
-            "Scores are a dict from parameter name to tensor, as `magnitude` returns it; "
-            f"got {came}."
-        )
-    if scores.keys() != masks.keys():
-        raise ValueError(
-            f"Scores are for {', '.join(scores)}; masks for {', '.join(masks)}. They must match."
-        )
-    for name, score in scores.items():
-        mask = masks[name]
-        if score.shape != mask.shape:
-            raise ValueError(
-                f"The scores of {name} have shape {tuple(score.shape)}, its mask "
-                f"{tuple(mask.shape)}. There must be one score per weight."
-            )
-        if not score[mask.to(score.device)].isfinite().all():
-            raise ValueError(
-                f"Some scores of {name} are not finite (NaN or infinite). Did the training diverge?"
-            )
-        if scope == "2:4" and mask[0].numel() % 4:
-            raise ValueError(
-                f'Scope "2:4" takes rows that four divides; {name} has {mask[0].numel()} weights '
-                f"a row. Name such layers in the model's keep_dense."
+    for name, mask in masks.items() if scope == "2:4" else ():
+        if rates[name] != 0.5 or mask[0].numel() % 4:
+            raise InputError(
+                f'Scope "2:4" keeps half of the weights, fraction 0.5, and takes rows that four '
+                f"divides; got {rates[name]} for {name}, which has {mask[0].numel()} weights a "
+                f"row. Name layers with other rows in the model's keep_dense."
             )

@@ -1,34 +1,39 @@
 """Recipes: how a network is trained and pruned, as the papers' tables say."""
 
 import math
-import numbers
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal
 
 import torch
 
-from lthlab._common import check_fraction, unknown_name
 from lthlab.batches import AUGMENTATIONS
-from lthlab.data import Dataset
+from lthlab.border import InputError, Name, admit, checked
+from lthlab.data import DATASETS, Dataset
 from lthlab.masks import Masks
-from lthlab.pruning import SCOPES
 
 OPTIMIZERS = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-SCHEDULES = ("constant", "cosine", "drops")
 
 
-def count_steps(duration: str | int, steps_per_epoch: int) -> int:
+def _read(duration: str | int) -> re.Match | None:
+    text = duration if isinstance(duration, str) else f"{duration}it"
+    return re.fullmatch("(?=.)(?:([0-9]{1,9})ep)?(?:([0-9]{1,9})it)?", text)
+
+
+Duration = Annotated[
+    str | int, 'a duration such as "10ep", "500it" or "2ep50it", or a number of iterations', _read
+]
+
+
+@checked
+def count_steps(duration: Duration, steps_per_epoch: int) -> int:
     """Iterations in a duration: 500, "500it", "2ep" or "2ep50it". ValueError for anything else."""
-    if isinstance(duration, numbers.Integral) and duration >= 0:
-        return int(duration)
-    match = re.fullmatch(r"(?:(\d+)ep)?(?:(\d+)it)?", str(duration))
-    if not duration or not match:
-        expected = 'A duration reads "10ep", "500it", "2ep50it" or is a number of iterations'
-        raise ValueError(f"{expected}; got {duration!r}.")
-    return int(match[1] or 0) * steps_per_epoch + int(match[2] or 0)
+    epochs, steps = _read(duration).groups("0")
+    return int(epochs) * steps_per_epoch + int(steps)
 
 
+@checked
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained and how much of it is pruned per level.
@@ -44,47 +49,31 @@ class Recipe:
     connections to the output at half the rate (Frankle & Carbin 2019, section 2), the default.
     """
 
-    optimizer: str = "adam"
+    optimizer: Literal[*OPTIMIZERS] = "adam"
     lr: float = 1.2e-3
     momentum: float = 0.0
     weight_decay: float = 0.0
     batch_size: int = 60
-    duration: str = "10ep"
-    schedule: str = "constant"
+    duration: Duration = "10ep"
+    schedule: Literal["constant", "cosine", "drops"] = "constant"
     milestones: tuple[int, ...] = ()
     warmup: int = 0
     fractions: dict[str, float] = field(
         default_factory=lambda: {"fc": 0.2, "conv": 0.2, "output": 0.1}
     )
-    scope: str = "layer"
-    augmentation: str = "none"
-    output_layer: str | None = "out"
+    scope: Literal["global", "layer", "row"] = "layer"  # "2:4" prunes once, to a half
+    augmentation: Literal[AUGMENTATIONS] = "none"
+    output_layer: Name | None = "out"
 
     def __post_init__(self):
-        for kind, known in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("augmentation", AUGMENTATIONS),
-            ("scope", [scope for scope in SCOPES if scope != "2:4"]),  # it prunes once, to a half
-        ):
-            if getattr(self, kind) not in known:
-                raise unknown_name(kind, getattr(self, kind), known)
-        if not (0 < self.lr < math.inf) or self.batch_size < 1:
-            came = f"{self.lr} and {self.batch_size}"
-            raise ValueError(f"lr and batch_size must be positive; got {came}.")
-        negative = min(self.momentum, self.weight_decay, self.warmup) < 0
-        if negative or (self.milestones and self.schedule != "drops"):
-            rule = "momentum, weight_decay and warmup are 0 or more"
-            raise ValueError(f"{rule}; milestones belong to schedule 'drops'.")
+        if self.milestones and self.schedule != "drops":
+            raise InputError(f"milestones belong to schedule 'drops'; got {self.schedule!r}.")
         expected = {"all"} if self.scope == "global" else {"fc", "conv", "output"}
         if not self.fractions or not self.fractions.keys() <= expected:
-            raise ValueError(
+            raise InputError(
                 f"fractions for scope {self.scope!r} are given for "
                 f"{', '.join(sorted(expected))}; got {', '.join(self.fractions) or 'none'}."
             )
-        for fraction in self.fractions.values():
-            check_fraction("What to prune", fraction)
-        count_steps(self.duration, 1)
         object.__setattr__(self, "fractions", dict(self.fractions))  # no two recipes share one
 
     def steps(self, dataset: Dataset) -> int:
@@ -94,9 +83,24 @@ class Recipe:
     def steps_per_epoch(self, dataset: Dataset) -> int:
         """Iterations per epoch: full batches only, so a few examples wait, others in each epoch."""
         if self.batch_size > len(dataset.train):
-            examples = f"the {len(dataset.train)} training examples"
-            raise ValueError(f"Batches of {self.batch_size} need more than {examples}.")
+            examples = f"the {len(dataset.train)} training examples of dataset"
+            raise InputError(f"recipe: batches of {self.batch_size} need more than {examples}.")
+        if self.augmentation != "none" and len(dataset.input_shape) != 3:
+            images = f"images (channels, height, width); got {dataset.input_shape}"
+            raise InputError(f"recipe: augmentation is for {images} in dataset.")
         return len(dataset.train) // self.batch_size
+
+    def within(
+        self, name: str, durations: Iterable[Duration], dataset: Dataset, first: int = 0
+    ) -> list[int]:
+        """Durations as steps; InputError, naming the argument, for one outside the training."""
+        last, per_epoch = self.steps(dataset), self.steps_per_epoch(dataset)
+        steps = [count_steps(duration, per_epoch) for duration in durations]
+        for step in (first, *steps):
+            if not first <= step <= last:
+                problem = f"runs from step {first} to {last}; step {step} is not part of it"
+                raise InputError(f"{name}: this training {problem}.")
+        return steps
 
     def lr_at(self, step: int, total: int) -> float:
         """The learning rate of iteration `step` (0 is the first) out of `total`."""
@@ -123,36 +127,35 @@ class Recipe:
             named = [name for name in masks if f".{name}".endswith(weight)]
             if len(named) != 1:
                 found = f"{len(named)} layers are" if named else "No layer is"
-                raise ValueError(
+                raise InputError(
                     f"{found} called {self.output_layer!r}, so the rate of "
-                    f"the output belongs nowhere. Layers: {', '.join(masks)}. Name yours in "
-                    f"Recipe(output_layer=...), or None if the output is not pruned."
+                    f"the output belongs nowhere. Layers of masks: {', '.join(masks)}. Name yours "
+                    f"in Recipe(output_layer=...), or None if the output is not pruned."
                 )
             rates[named[0]] = output
         return rates
 
 
+@checked
 def count_levels(
     masks: Masks, recipe: Recipe, levels: int | None = None, density: float | None = None
 ) -> int:
     """How many prunings it takes: `levels` itself, or as many as leave at most `density`."""
     if (levels is None) == (density is None):
-        raise ValueError("Say how far to prune: either levels=15 or density=0.036.")
+        raise InputError("Say how far to prune: either levels=15 or density=0.036.")
     if levels is not None:
-        if levels < 0 or int(levels) != levels:
-            raise ValueError(f"levels counts prunings, 0 or more; got {levels}.")
         return int(levels)
-    check_fraction("A density", density, above=0)
     total, previous = sum(mask.numel() for mask in masks.values()), math.inf
     for number, sizes in enumerate(level_sizes(masks, recipe)):
         left = sum(sizes.values()) / total
         if left <= density:
             return number
         if left == previous:
-            raise ValueError(f"At these rates pruning stops at density {left:.4f}.")
+            raise InputError(f"At these rates pruning stops at density {left:.4f}; got {density}.")
         previous = left
 
 
+@checked
 def level_sizes(masks: Masks, recipe: Recipe) -> Iterator[dict[str, int]]:
     """How many weights are left after 0, 1, 2, ... prunings: by layer, or of "all" together."""
     sizes, rates = {name: mask.numel() for name, mask in masks.items()}, recipe.rates(masks)
@@ -208,7 +211,8 @@ PAPER_RECIPES = {
 }
 
 
-def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
+@checked
+def recipe_for(model_name: Name, dataset: Dataset | Literal[*DATASETS]) -> Recipe:
     """The paper's recipe for a network, shortened to 10 epochs on the embedded sets.
 
     Networks that no paper of this course trains (`mlp-...`, `resnet1d-...`, `gpt-...`) get the
@@ -224,10 +228,8 @@ def recipe_for(model_name: str, dataset: Dataset | str) -> Recipe:
         return _GPT
     if re.fullmatch(r"conv-[246]-\d+", model_name):  # narrower, trained alike
         model_name = model_name[:6]
-    if model_name not in PAPER_RECIPES:
-        known = (*PAPER_RECIPES, "mlp-...", "resnet1d-...", "gpt-...")
-        raise unknown_name("recipe", model_name, known, "Or make a Recipe(...).")
-    recipe = PAPER_RECIPES[model_name]
+    known = *PAPER_RECIPES, "mlp-...", "resnet1d-...", "gpt-..."
+    recipe = PAPER_RECIPES[admit("model_name", model_name, Literal[known])]
     if dataset_name in ("fashion-mini", "mnist1d"):
         short = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0}
         return replace(recipe, **short, augmentation="none")

@@ -2,11 +2,12 @@
 
 from torch import nn
 
-from lthlab._common import check_fraction
+from lthlab.border import checked
 from lthlab.masks import Masks, full_masks
 from lthlab.pruning import prune, random
 
 
+@checked
 def erk_densities(masks: Masks, density: float) -> dict[str, float]:
     """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all.
 
@@ -16,6 +17,7 @@ def erk_densities(masks: Masks, density: float) -> dict[str, float]:
     return _spread(masks, density, {n: sum(m.shape) / m.numel() for n, m in masks.items()})
 
 
+@checked
 def smart_ratio_densities(
     masks: Masks, density: float, output: str = "out.weight"
 ) -> dict[str, float]:
@@ -35,7 +37,6 @@ def _spread(
     masks: Masks, density: float, ratio: dict[str, float], fixed: dict[str, float] | None = None
 ) -> dict[str, float]:
     """Densities in these ratios; what is more than full is full, and the others share the rest."""
-    check_fraction("A density", density)
     sizes, found = {name: mask.numel() for name, mask in masks.items()}, dict(fixed or {})
     while True:
         left = density * sum(sizes.values()) - sum(found[name] * sizes[name] for name in found)
@@ -48,6 +49,7 @@ def _spread(
         found |= full
 
 
+@checked
 def random_masks(model: nn.Module, densities: dict[str, float], seed: int = 0) -> Masks:
     """Masks drawn by chance with these densities of the layers; of one seed, they are nested."""
     fractions = {name: 1 - kept for name, kept in densities.items()}

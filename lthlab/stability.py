@@ -1,6 +1,7 @@
 """Stability: do copies trained on from one state, in different data orders, stay connected?"""
 
 import copy
+from typing import Annotated, Literal
 
 import pandas as pd
 import torch
@@ -8,19 +9,22 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from lthlab._common import own_noise
+from lthlab.border import InputError, checked
 from lthlab.data import Dataset
+from lthlab.fits import check_reads
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import State
 from lthlab.training import evaluate, train
 
 
+@checked
 def interpolate(
     first: nn.Module,
     second: nn.Module,
     dataset: Dataset,
     points: int = 11,
-    split: str = "validation",
+    split: Literal["train", "validation", "test"] = "validation",
 ) -> pd.DataFrame:
     """Loss and accuracy along the straight line between two networks of the same shape.
 
@@ -31,10 +35,11 @@ def interpolate(
     """
     start, end = first.state_dict(), second.state_dict()
     if {k: v.shape for k, v in start.items()} != {k: v.shape for k, v in end.items()}:
-        raise ValueError(
-            "Only networks of the same architecture lie on a line; "
+        raise InputError(
+            "first and second must be of the same architecture to lie on a line; "
             "these two have different parameters."
         )
+    check_reads(first, "dataset", dataset)
     between, rows = copy.deepcopy(first), []
     for alpha in torch.linspace(0, 1, points).tolist():
         for name, value in between.state_dict().items():  # the network's own tensors
@@ -46,22 +51,26 @@ def interpolate(
     return pd.DataFrame(rows, columns=["alpha", "metric", "value"])
 
 
+@checked
 def error_barrier(line: pd.DataFrame) -> float:
     """The highest rise of the error along the line above the mean of its two ends, as a fraction.
 
     Linear interpolation instability: 0 for networks that are linearly connected (Frankle et al.
     2020, section 2: below 0.02 counts as stable). `line` is what `interpolate` returns.
     """
+    if not {"alpha", "metric", "value"} <= {*line} or "accuracy" not in [*line["metric"]]:
+        raise InputError(f"line is what interpolate returns; got columns {[*line]}.")
     error = 1 - line.query("metric == 'accuracy'").sort_values("alpha")["value"].to_numpy()
     return float(error.max() - (error[0] + error[-1]) / 2)
 
 
+@checked
 def train_copies(
     model: nn.Module,
     dataset: Dataset,
     recipe: Recipe,
     start: State,
-    seeds: tuple[int, int],
+    seeds: Annotated[tuple[int, int], "two seeds", lambda seeds: len(seeds) == 2],
     masks: Masks | None = None,
 ) -> tuple[nn.Module, nn.Module]:
     """Two copies of `model`, trained from `start` to the end; only the data order differs."""

@@ -2,10 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from lthlab.border import InputError, checked
+
+Replicates = Annotated[
+    Iterable[float], "at least three finite replicates", lambda values: len(values) > 2
+]
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,10 @@ class Interval:
         return [format(100 * value, form) for value in (self.mean, self.low, self.high)]
 
 
-def interval(values: Iterable[float]) -> Interval:
+@checked
+def interval(values: Replicates) -> Interval:
     """Mean and 95 % t-interval of independent replicates; ValueError for fewer than three."""
     values = np.asarray(values, dtype=float)
-    if len(values) < 3 or not np.isfinite(values).all():
-        raise ValueError(
-            f"An interval needs at least three finite replicates; got {values.tolist()}."
-        )
     if np.ptp(values) == 0:  # no spread, no test
         found = (values[0],) * 3
     else:
@@ -45,20 +49,28 @@ def interval(values: Iterable[float]) -> Interval:
     return Interval(*map(float, found), len(values))
 
 
-def paired(table: pd.DataFrame, arm: object, against: object, by: str = "arm") -> Interval:
+@checked
+def paired(
+    table: pd.DataFrame, arm: str | float, against: str | float, by: str = "arm"
+) -> Interval:
     """The difference `arm` minus `against`, seed by seed, with its interval over seeds.
 
     `table` has one row per arm and seed with columns `by`, seed and value. Pairing takes out what
     two arms of one seed share. Raises ValueError when a seed is missing from one arm or occurs
     twice.
     """
+    if not {by, "seed", "value"} <= {*table.columns}:
+        raise InputError(f"table has columns {by}, seed and value; got {[*table.columns]}.")
+    for name, value in (("arm", arm), ("against", against)):
+        if value not in (known := table[by].unique().tolist()):
+            raise InputError(f"{name} is one of {known}; got {value!r}.")
     rows = table[table[by].isin([arm, against])]
     if rows.duplicated([by, "seed"]).any():
-        raise ValueError(
+        raise InputError(
             f"Several rows for one {by} and seed: choose one metric, split, step and level first."
         )
     wide = rows.pivot(index="seed", columns=by, values="value")
     if {*wide.dropna(axis="columns")} != {arm, against}:
         came = wide.notna().sum().to_dict()
-        raise ValueError(f"{arm!r} and {against!r} need the same seeds; got {came} replicates.")
+        raise InputError(f"{arm!r} and {against!r} need the same seeds; got {came} replicates.")
     return interval(wide[arm] - wide[against])

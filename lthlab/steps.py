@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from lthlab._common import mean_loss, unknown_name
+from lthlab._common import mean_loss
+from lthlab.border import RULES, InputError, checked, inside
 from lthlab.masks import Masks, mask_applier
 from lthlab.recipes import OPTIMIZERS, Recipe
 
@@ -16,6 +18,7 @@ MEMORY = {"sgd": {"momentum_buffer"}, "adam": {"step", "exp_avg", "exp_avg_sq"}}
 MEMORY["adamw"] = MEMORY["adam"]
 
 
+@checked
 def cross_entropy(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The mean cross-entropy of a batch: the loss of every training that names no other."""
     return mean_loss(model(x), y)
@@ -31,7 +34,7 @@ class Step:
     """
 
     def __init__(self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss):
-        self.model, self.loss = model, loss
+        self.model, self.loss = model, inside(loss)
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks else (lambda: None)
         self.draws = loss is not cross_entropy or _may_draw(model)
@@ -66,8 +69,10 @@ class Step:
 
 # `lthlab.fast`, where it is there, puts a faster kind in the place of "fast".
 STEPS: dict[str, Callable[..., Step]] = {"autograd": Step, "fast": Step}
+Kind = Annotated[str, STEPS.keys] | Callable[..., Step] | None
 
 
+@checked
 @dataclass(frozen=True)
 class State:
     """A copy of all that a training needs to go on from `step`, by the names of the model.
@@ -100,6 +105,7 @@ class State:
         return State(self.step, self.model | weights, memory)
 
 
+@checked
 def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser in PyTorch's fused form (one kernel per step)."""
     options = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, "fused": True}
@@ -108,13 +114,22 @@ def make_optimizer(parameters: Iterable[nn.Parameter], recipe: Recipe) -> torch.
     return OPTIMIZERS[recipe.optimizer](list(parameters), **options)
 
 
-def find_step(step: str | Callable[..., Step] | None) -> Callable[..., Step]:
+@checked
+def find_step(step: Kind) -> Callable[..., Step]:
     """The factory of a kind of step, by name or as it is; None is autograd."""
-    if step is None or isinstance(step, str):
-        if (step or "autograd") not in STEPS:
-            raise unknown_name("kind of step", step, STEPS)
-        return STEPS[step or "autograd"]
-    return step
+    return STEPS.get(step or "autograd", step)
+
+
+@RULES.append
+def _state_fits(values: dict[str, Any]) -> None:
+    """A state to start from was taken from such a model."""
+    model, start = values.get("model"), values.get("start")
+    if model is not None and start is not None:
+        own, given = model.state_dict(), start.model
+        names = own.keys() ^ given.keys() or [n for n in own if own[n].shape != given[n].shape]
+        if names:
+            differ = ", ".join(sorted(names))
+            raise InputError(f"start was taken from another network than model: {differ} differ.")
 
 
 def _may_draw(model: nn.Module) -> bool:

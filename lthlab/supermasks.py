@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lthlab._common import check_fraction, make_generator
+from lthlab._common import make_generator
+from lthlab.border import checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, prunable_weights
 from lthlab.recipes import Recipe
@@ -36,6 +37,7 @@ class Popup(nn.Module):
         return weight * (self.mask() + (size - size.detach()))
 
 
+@checked
 def edge_popup(
     model: nn.Module, dataset: Dataset, recipe: Recipe, density: float, *, seed: int = 0
 ) -> tuple[Masks, History]:
@@ -47,7 +49,6 @@ def edge_popup(
     state at the end (of a norm, the running statistics). Raises ValueError for a density outside
     0..1.
     """
-    check_fraction("A density", density, above=0)
     network = copy.deepcopy(model).requires_grad_(False)
     generator = make_generator(seed, "popup scores")
     popups = {n: Popup(w, density, generator) for n, w in prunable_weights(network).items()}

@@ -10,7 +10,7 @@ import pandas as pd
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab._common import check_fraction
+from lthlab.border import Location, checked
 from lthlab.data import Dataset
 from lthlab.folder import Folder, identity
 from lthlab.levels import Arm, Key, Level, Setting, dense, imp, run_levels
@@ -41,13 +41,14 @@ class Ticket:
         ]
         return pd.concat(tables, ignore_index=True)
 
+    @checked
     def at(self, wanted: float) -> Level:
         """The level whose density is nearest to `wanted` (a fraction, on a logarithmic scale)."""
-        check_fraction("A density", wanted, above=0)
         levels = [level for level in self.levels if level.density > 0]
         return min(levels, key=lambda level: abs(math.log(level.density / wanted)))
 
 
+@checked
 def find_ticket(
     model: nn.Module,
     dataset: Dataset,
@@ -57,7 +58,7 @@ def find_ticket(
     density: float | None = None,
     score: Score = magnitude,
     seed: int = 0,
-    folder: str | Path | None = None,
+    folder: Location | None = None,
     version: str = "",
     progress: bool = False,
     **watch: Any,
@@ -94,6 +95,7 @@ def find_ticket(
     return Ticket(found[0].history.states[setting.rewind_to], found, trained)
 
 
+@checked
 def rewind(model: nn.Module, start: State, masks: Masks) -> nn.Module:
     """A copy of `model` with the weights that `masks` keep at their values of `start`, else 0.0."""
     rewound = copy.deepcopy(model)

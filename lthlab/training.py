@@ -15,15 +15,15 @@ from tqdm.auto import tqdm
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator, mean_loss, own_noise
 from lthlab.batches import Batches
+from lthlab.border import InputError, checked, inside, show
 from lthlab.data import Dataset, Split
+from lthlab.fits import Batch
 from lthlab.masks import Masks, check_masks, keep_all
-from lthlab.pruning import Batch
-from lthlab.recipes import Recipe, count_steps
-from lthlab.steps import MEMORY, Loss, State, Step, cross_entropy, find_step, make_optimizer
-
-Duration = str | int
+from lthlab.recipes import Duration, Recipe, count_steps
+from lthlab.steps import MEMORY, Kind, Loss, State, Step, cross_entropy, find_step, make_optimizer
 
 
+@checked
 def training(
     model: nn.Module,
     dataset: Dataset,
@@ -33,7 +33,7 @@ def training(
     seed: int = 0,
     start: State | None = None,
     stops: Iterable[Duration] = (),
-    step: str | Callable[..., Step] | None = None,
+    step: Kind = None,
     loss: Loss = cross_entropy,
     batches: Callable[[int], Batch] | None = None,
 ) -> Iterator["Paused"]:
@@ -47,17 +47,12 @@ def training(
     x, y); `batches(step)` takes the place of the data set's own order. The test split is never
     looked at.
 
-    Raises ValueError, when the loop begins and before anything is trained, for masks, data or a
-    device that do not fit the model, or stops that are not part of this training.
+    Raises ValueError before anything is trained, for masks, data or a device that do not fit the
+    model, or, when the loop begins, stops that are not part of this training.
     """
-    _check(model, dataset, masks)
     masks = masks or keep_all(model)
-    per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
-    first = start.step if start else 0
-    stops = {count_steps(duration, per_epoch) for duration in stops}
-    if outside := sorted(stop for stop in {first, *stops} if not first <= stop <= last):
-        span = f"from step {first} to {last}"
-        raise ValueError(f"This training runs {span}; step {outside[0]} is not part of it.")
+    last, first = recipe.steps(dataset), start.step if start else 0
+    stops = recipe.within("stops", stops, dataset, first)
     batches = batches or Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
     noise = make_generator(seed, "noise").initial_seed()
     now = Paused(model, recipe, masks, find_step(step), loss)
@@ -113,13 +108,15 @@ class Paused:
         """Make step and optimiser for the masks as they are now; go on from `start`."""
         memory = start.optimizer if start else {}
         for kind in {key.rpartition("/")[2] for key in memory} - MEMORY[self.recipe.optimizer]:
-            raise ValueError(
-                f"The state remembers {kind!r}, which {self.recipe.optimizer} does not use: "
-                f"it was taken while another optimiser trained."
+            raise InputError(
+                f"The state (start) remembers {kind!r}, which {self.recipe.optimizer} does not "
+                f"use: it was taken while another optimiser trained."
             )
         if start is not None:
             start.restricted(self.masks).restore_(self.model)
         self.engine = self.make_step(self.model, self.masks, self.recipe, self.loss)
+        if not self.engine.trained:
+            raise InputError("model has no parameter that trains: none has requires_grad.")
         self.optimizer = make_optimizer(self.engine.trained.values(), self.recipe)
         self.optimizer_step, self.first = self.optimizer.step, True
         for key, value in memory.items():
@@ -181,6 +178,7 @@ class History:
     seconds: float
     masks: Masks
 
+    @checked
     def value(
         self, metric: str = "accuracy", split: str = "validation", step: int | None = None
     ) -> float:
@@ -190,10 +188,11 @@ class History:
         if rows.empty:
             measured = sorted(self.table["step"].unique().tolist())
             wanted = f"{metric}, {split}, step {step}"
-            raise ValueError(f"Nothing measured for {wanted}. Measured steps: {measured}.")
+            raise InputError(f"Nothing measured for {wanted}. Measured steps: {measured}.")
         return float(rows["value"].iloc[-1])
 
 
+@checked
 def train(
     model: nn.Module,
     dataset: Dataset,
@@ -221,24 +220,26 @@ def train(
     during = {at: act for at, act in (during or {}).items() if at >= first}  # the rest was done
     period = count_steps(evaluate_every, per_epoch) or last + 1  # 0: only at the start and the end
     look = {first, last, *range(first + -first % period, last, period)}
-    look |= {count_steps(duration, per_epoch) for duration in evaluate_at}
-    keep = {count_steps(duration, per_epoch) for duration in states}
+    look |= {*recipe.within("evaluate_at", evaluate_at, dataset, first)}
+    keep = {*recipe.within("states", states, dataset, first)}
+    recipe.within("during", during, dataset, first)
     stops = {*look, *keep, *during, *(range(first, last, 50) if progress else ())}
     began, measured, kept = time.perf_counter(), [], {}
     label = progress if isinstance(progress, str) else "training"
     with tqdm(total=last - first, desc=label, disable=not progress, leave=False) as bar:
         for now in training(model, dataset, recipe, masks, start=start, stops=stops, **options):
             if now.step in look:
-                measured.append((now.step, measure(model, dataset.validation)))
+                measured.append((now.step, inside(measure)(model, dataset.validation)))
             if now.step in keep:
                 kept[now.step] = now.state()
             if now.step in during:
                 during[now.step](now)
             bar.update(now.step - first - bar.n)
-    table = measurements(measured, now.losses, first, per_epoch)
+    table = _measurements(measured, now.losses, first, per_epoch)
     return History(table, kept, time.perf_counter() - began, now.masks)
 
 
+@checked
 @torch.no_grad()
 def predict(model: nn.Module, split: Split) -> Tensor:
     """The logits of a split in evaluation mode: (examples, classes), or (words, 15, tokens)."""
@@ -246,46 +247,37 @@ def predict(model: nn.Module, split: Split) -> Tensor:
         return torch.cat([model(x) for x in split.x.split(500)])
 
 
+@checked
 def measure(model: nn.Module, split: Split) -> Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, on the device (no waiting)."""
-    logits = predict(model, split)
-    return torch.stack([mean_loss(logits, split.y), right_answers(logits, split).float().mean()])
+    logits = inside(predict)(model, split)
+    right = inside(right_answers)(logits, split)
+    return torch.stack([mean_loss(logits, split.y), right.float().mean()])
 
 
+@checked
 def right_answers(logits: Tensor, split: Split) -> Tensor:
     """Which answers are right: one bool for each target that counts."""
+    if logits.shape[:-1] != split.y.shape:
+        raise InputError(f"logits has a row for each label of split; got {show(logits)}.")
     return (logits.argmax(-1) == split.y)[split.y != IGNORED]
 
 
+@checked
 def evaluate(model: nn.Module, split: Split) -> dict[str, float]:
     """Mean loss and accuracy (a fraction) of `model` over every example of a split."""
     loss, accuracy = measure(model, split).tolist()
     return {"loss": loss, "accuracy": accuracy}
 
 
-def _check(model: nn.Module, dataset: Dataset, masks: Masks | None) -> None:
-    if masks is not None:
-        check_masks(model, masks)
-    devices = {p.device for p in model.parameters()}
-    if devices != {dataset.device}:
-        raise ValueError(
-            f"The model is on {', '.join(sorted(map(str, devices)))}, the data on "
-            f'{dataset.device}. Bring them together: model.to("{dataset.device}").'
-        )
-    kinds = {p.dtype for p in model.parameters()} - {dataset.train.x.dtype}
-    if kinds and dataset.train.x.is_floating_point():
-        came = f"the model's weights are {', '.join(sorted(map(str, kinds)))}"
-        raise ValueError(f"The data are {dataset.train.x.dtype}, {came}: call model.float().")
-
-
-def measurements(
+def _measurements(
     measured: list[tuple[int, Tensor]], losses: list, first: int, per_epoch: int
 ) -> pd.DataFrame:
     """The table of a history, from (step, loss and accuracy) pairs and the loss of every step."""
     losses = torch.stack([torch.as_tensor(loss) for loss in losses]).tolist() if losses else []
     if not all(math.isfinite(loss) for loss in losses):
         warnings.warn(
-            "The training loss became infinite or NaN: it diverged. Lower lr.", stacklevel=3
+            "The training loss became infinite or NaN: it diverged. Lower lr.", stacklevel=4
         )
     rows, previous = [], first
     for step, both in measured:

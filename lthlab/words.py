@@ -4,15 +4,29 @@ import functools
 import lzma
 from collections.abc import Iterable
 from importlib import resources
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator
+from lthlab.border import InputError, checked
 
 # 0 starts a word, ends it and pads it; 1 to 26 are a to z.
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"
 CONTEXT = 15  # a word of 14 letters, and its start
+Word = Annotated[
+    str,
+    f"a word of 1 to {CONTEXT - 1} letters a to z, in lower case",
+    lambda word: 0 < len(word) < CONTEXT and set(word) <= set(LETTERS[1:]),
+]
+Tokens = Annotated[
+    Tensor,
+    f"whole numbers from 0 to {len(LETTERS) - 1} of shape (words, letters)",
+    lambda tokens: (
+        tokens.dim() == 2 and {*range(len(LETTERS))}.issuperset(tokens.flatten().tolist())
+    ),
+]
 
 
 @functools.cache
@@ -29,17 +43,14 @@ def offensive_words() -> frozenset[str]:
     return frozenset(listed.read_text(encoding="utf-8").lower().split("\n"))
 
 
-def encode(words: Iterable[str]) -> tuple[Tensor, Tensor]:
+@checked
+def encode(words: Iterable[Word]) -> tuple[Tensor, Tensor]:
     """Inputs and targets of words, int64, both (words, 15): at each letter, the letter after it.
 
     "cat" is read as ". c a t" and answered with "c a t .". Raises ValueError for anything but words
     of 1 to 14 letters a to z.
     """
     words = list(words)
-    for word in words:
-        if not (0 < len(word) < CONTEXT and set(word) <= set(LETTERS[1:])):
-            expected = f"A word has 1 to {CONTEXT - 1} letters a to z, in lower case"
-            raise ValueError(f"{expected}; got {word!r}.")
     x = torch.zeros(len(words), CONTEXT, dtype=torch.long)
     y = torch.full_like(x, IGNORED)
     for row, word in enumerate(words):
@@ -49,12 +60,14 @@ def encode(words: Iterable[str]) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def decode(tokens: Tensor) -> list[str]:
+@checked
+def decode(tokens: Tokens) -> list[str]:
     """The words of rows of tokens: the letters after the start, up to the end."""
     texts = ("".join(LETTERS[token] for token in row) for row in tokens[:, 1:].tolist())
     return [text.partition(".")[0] for text in texts]
 
 
+@checked
 @torch.no_grad()
 def sample_words(
     model: nn.Module, count: int = 20, seed: int = 0, temperature: float = 1.0
@@ -66,13 +79,20 @@ def sample_words(
     Words of `offensive_words` are left out, so fewer than `count` may come. Raises ValueError for
     fewer than one word, or a temperature that is not positive.
     """
-    if count < 1 or not temperature > 0:
-        expected = "count is at least 1 and temperature above 0"
-        raise ValueError(f"{expected}; got {count} and {temperature}.")
     device = next(model.parameters()).device
     chances = torch.rand(count, CONTEXT, generator=make_generator(seed, "invented words"))
     chances = chances.to(device)
     tokens = torch.zeros(count, CONTEXT + 1, dtype=torch.long, device=device)
+    try:
+        with evaluation_mode(model):
+            answer = model(tokens[:, :1])
+    except Exception as error:  # whatever a network of the reader's raises
+        answer = error
+    if getattr(answer, "shape", ()) != (count, 1, len(LETTERS)):
+        raise InputError(
+            f"model must answer letters with {len(LETTERS)} logits each, as build_model"
+            f'("gpt-3x64", load_dataset("words")) does; {type(model).__name__} does not.'
+        )
     with evaluation_mode(model):
         for place in range(CONTEXT):
             logits = model(tokens[:, : place + 1])[:, -1]

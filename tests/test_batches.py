@@ -57,7 +57,8 @@ def test_training_uses_it_and_evaluation_does_not(cifar_shaped):
     train(model, cifar_shaped, replace(MOVED, duration="1it"))
     (x,) = (x for training, x in seen if training)
     assert x.equal(Batches(cifar_shaped, 10, 0, "shift and flip")(0)[0])
-    assert all(x.equal(cifar_shaped.validation.x) for training, x in seen if not training)
+    whole = [x for training, x in seen if not training and len(x) > 1]  # one is tried at first
+    assert whole and all(x.equal(cifar_shaped.validation.x) for x in whole)
 
 
 def test_levels_of_a_ticket_see_the_same_pictures(cifar_shaped):
@@ -76,9 +77,11 @@ def test_levels_of_a_ticket_see_the_same_pictures(cifar_shaped):
 
 
 def test_signals_cannot_be_moved_and_names_are_checked(tiny_signals):
-    with pytest.raises(ValueError, match=r"Augmentation is for images .*; got \(1, 12\)"):
+    with pytest.raises(ValueError, match=r"augmentation is for images .*; got \(1, 12\)"):
         train(build_model("resnet1d-4", tiny_signals), tiny_signals, MOVED)
-    with pytest.raises(ValueError, match=r"Unknown augmentation 'shift'.*shift and flip"):
+    with pytest.raises(
+        ValueError, match=r"augmentation is one of none, shift and flip; got 'shift'"
+    ):
         Recipe(augmentation="shift")
 
 
@@ -101,5 +104,5 @@ def test_a_batch_to_score_with_has_one_example_or_more_and_no_more_than_there_ar
     x, y = draw_batch(tiny.validation, 30)
     assert sorted(x.flatten(1).tolist()) == sorted(tiny.validation.x.flatten(1).tolist())
     assert sorted(y.tolist()) == sorted(tiny.validation.y.tolist())
-    with pytest.raises(ValueError, match=f"1 to 30 examples of this split; got {samples}"):
+    with pytest.raises(ValueError, match=f"samples is .*; got {samples}"):
         draw_batch(tiny.validation, samples)

@@ -120,14 +120,14 @@ def test_a_bird_that_never_settles_says_so_and_the_model_stays(tiny):
 @pytest.mark.parametrize("every", [0, "0it", 40, 50, "9ep"])
 def test_an_early_bird_that_would_draw_no_mask_is_refused(every, tiny):
     steps = {"0it": 0, "9ep": 45}.get(every, every)
-    said = f"Masks are drawn every 1 to 39 steps of this training; got {steps}"
+    said = f"every is 1 to 39 steps of this training; got {steps}"
     with pytest.raises(ValueError, match=said):
         early_bird(build_model("mlp-8", tiny), tiny, SGD, 0.2, every=every)
 
 
 def test_an_early_bird_of_an_impossible_density_is_refused(tiny):
     for density in (0, 1.5):
-        with pytest.raises(ValueError, match="A density is a fraction"):
+        with pytest.raises(ValueError, match="density is a fraction"):
             early_bird(build_model("mlp-8", tiny), tiny, SGD, density)
 
 
@@ -201,13 +201,15 @@ def test_gradual_pruning_ends_at_the_density_and_within_its_span(tiny, kept, tim
     ],
 )
 def test_gradual_pruning_without_a_step_for_each_is_refused(begin, end, times, tiny):
-    with pytest.raises(ValueError, match=f"a step for each pruning; got {times} between"):
+    with pytest.raises(
+        ValueError, match="a step for each pruning; got times=|begin is|end is|times is"
+    ):
         prune_gradually(tiny, SGD, 0.1, begin=begin, end=end, times=times)
 
 
 @pytest.mark.parametrize("density", [0, -0.1, 1.5, 20])
 def test_gradual_pruning_to_no_fraction_is_refused(density, tiny):
-    with pytest.raises(ValueError, match="A density is a fraction, above 0"):
+    with pytest.raises(ValueError, match="density is a fraction above 0"):
         prune_gradually(tiny, SGD, density)
 
 
@@ -628,10 +630,10 @@ def test_it_goes_on_from_a_state(every, tiny):
 def test_wrong_requests_are_one_clear_error(tiny):
     model = build_model("mlp-8", tiny)
     for every in (0, "0it"):
-        with pytest.raises(ValueError, match=f"Masks move every 1 or more steps; got {every!r}"):
+        with pytest.raises(ValueError, match="every is 1 to .* steps of this training; got"):
             move_masks(tiny, SGD, every=every)
     other = some_masks(build_model("mlp-9", tiny))
     with pytest.raises(ValueError, match="made for another model"):
-        train(model, tiny, SGD, other, during=move_masks(tiny, SGD))
+        train(model, tiny, SGD, other, during=move_masks(tiny, SGD, every=5))
     with pytest.raises(ValueError, match="made for another model"):
         train(model, tiny, SGD, some_masks(model), during={5: other_masks(other)})

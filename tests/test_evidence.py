@@ -13,7 +13,8 @@ from lthlab.widgets.reference import reference
 
 def values(dataset, arm, against, level) -> pd.DataFrame:
     rows = reference(dataset).query("split == 'test' and metric == 'accuracy'")
-    ends = rows[rows["step"] == rows["step"].max()].set_index(["arm", "level", "seed"])["value"]
+    rows = rows[rows["step"] == rows["step"].max()]
+    ends = rows.set_index(["arm", "level", "seed"])["value"].sort_index()
     return pd.DataFrame({name: ends[name, level] for name in (arm, against)}) * 100
 
 

@@ -492,7 +492,7 @@ def test_what_torch_prune_pruned_comes_in(tiny):
     assert bool((model.fc1.weight[~expected] == 0).all()) and isinstance(
         model.fc1.weight, nn.Parameter
     )
-    with pytest.raises(ValueError, match=r"holds no masks of torch.nn.utils.prune"):
+    with pytest.raises(ValueError, match=r"model must hold masks of torch.nn.utils.prune"):
         from_torch_prune_(model)
     torch_prune.l1_unstructured(model.fc1, "bias", 0.5)
     with pytest.raises(ValueError, match=r"fc1.bias was pruned, too"):

@@ -253,7 +253,7 @@ def test_a_row_of_numbers_is_no_word():
 )
 @pytest.mark.parametrize("ending", ["", "\n"])
 def test_names_of_a_gpt_that_are_almost_right_are_refused(name, ending, words):
-    with pytest.raises(ValueError, match="Unknown network") as error:
+    with pytest.raises(ValueError, match="name is one of") as error:
         build_model(name + ending, words)
     assert all(known in str(error.value) for known in KNOWN)
 

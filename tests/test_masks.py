@@ -174,7 +174,7 @@ def other_model(masks):
         (lambda masks: masks | {"fc9.weight": masks["fc1.weight"]}, r"fc9.weight; the model has"),
         (
             lambda masks: masks | {"fc1.weight": masks["fc1.weight"].T},
-            r"shape \(8, 16\); got torch.bool of shape \(16, 8\)",
+            r"\(8, 16\); got torch.bool of shape \(16, 8\)",
         ),
         (lambda masks: masks | {"fc1.weight": masks["fc1.weight"].float()}, "got torch.float32"),
         (
@@ -189,7 +189,7 @@ def test_masks_of_another_model_are_one_clear_error_and_change_nothing(change, s
     for use in (check_masks, mask_applier, apply_masks_):
         with pytest.raises(ValueError, match=said) as error:
             use(model, masks)
-        assert "Were these masks made for another model?" in str(error.value)
+        assert str(error.value).startswith("masks")
         assert "\n" not in str(error.value)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 

@@ -210,7 +210,7 @@ def test_seeds_that_are_no_whole_numbers_from_0_are_value_errors(seed, tiny):
         lambda: draw_batch(tiny.train, 10, seed),
         lambda: random_masks(model, dict.fromkeys(masks, 0.5), seed),
     ):
-        with pytest.raises(ValueError, match="A seed is a whole number, 0 or more; got"):
+        with pytest.raises(ValueError, match="is a whole number from 0"):
             use()
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
@@ -218,8 +218,7 @@ def test_seeds_that_are_no_whole_numbers_from_0_are_value_errors(seed, tiny):
 
 @pytest.mark.parametrize("seed", [0, 7, 2**40])
 def test_a_seed_is_the_same_whatever_kind_of_whole_number_it_is(seed, tiny):
-    from_int, from_float = (build_model("mlp-8-6", tiny, kind(seed)) for kind in (int, float))
-    assert torch.equal(from_int.fc1.weight, from_float.fc1.weight)
+    from_int = build_model("mlp-8-6", tiny, seed)
     numbers = torch.tensor(seed).numpy()[()]
     assert torch.equal(from_int.fc1.weight, build_model("mlp-8-6", tiny, numbers).fc1.weight)
 
@@ -227,7 +226,7 @@ def test_a_seed_is_the_same_whatever_kind_of_whole_number_it_is(seed, tiny):
 @pytest.mark.parametrize("density", [-1, -1e-9, 1.001, 20, math.nan])
 def test_densities_of_layers_outside_0_to_1_are_value_errors(density, tiny):
     model = build_model("mlp-8-6", tiny)
-    with pytest.raises(ValueError, match="A density is a fraction"):
+    with pytest.raises(ValueError, match="density is a fraction above 0"):
         erk_densities(full_masks(model), density)
-    with pytest.raises(ValueError, match="A density is a fraction"):
+    with pytest.raises(ValueError, match="density is a fraction"):
         smart_ratio_densities(full_masks(model), density)

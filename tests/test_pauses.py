@@ -295,8 +295,8 @@ def test_a_state_passes_from_one_kind_of_step_to_another(first, then, recipe, ti
     [
         ({"stops": [14]}, "from step 0 to 13; step 14"),
         ({"stops": ["1ep", "3ep"]}, "from step 0 to 13; step 15"),
-        ({"stops": [-1]}, "A duration reads"),
-        ({"stops": ["half"]}, "A duration reads"),
+        ({"stops": [-1]}, "is a duration such as"),
+        ({"stops": ["half"]}, "is a duration such as"),
         ({"stops": [3], "start": 4}, "from step 4 to 13; step 3"),
         ({"start": 14}, "from step 14 to 13"),
     ],

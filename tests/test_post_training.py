@@ -260,7 +260,7 @@ def test_attention_written_as_one_module_is_refused_with_a_sentence(method):
 
 @pytest.mark.parametrize("method", CALIBRATED)
 def test_empty_calibration_is_one_clear_error(method, tiny, tiny_words):
-    said = "Calibration needs at least one example, with at least one target"
+    said = "one or more inputs|calibration needs at least one target"
     model, gpt = build_model("mlp-8", tiny), build_model("gpt-1x8", tiny_words)
     before = copy.deepcopy(model.state_dict()), copy.deepcopy(gpt.state_dict())
     x, y = tiny_words.train.x[:4], tiny_words.train.y[:4]
@@ -280,16 +280,16 @@ def test_empty_calibration_is_one_clear_error(method, tiny, tiny_words):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"method": "wand"}, "Unknown method 'wand'. Did you mean 'wanda'"),
-        ({"density": 0}, "A density is a fraction, above 0"),
-        ({"density": 1.5}, "A density is a fraction"),
-        ({"density": 50}, "A density is a fraction"),
-        ({"density": math.nan}, "A density is a fraction"),
+        ({"method": "wand"}, "got 'wand'. Did you mean 'wanda'"),
+        ({"density": 0}, "density is a fraction above 0"),
+        ({"density": 1.5}, "density is a fraction"),
+        ({"density": 50}, "density is a fraction"),
+        ({"density": math.nan}, "density is a fraction"),
         ({"method": "wanda", "scope": "global"}, "wanda compares weights within a layer"),
         ({"method": "sparsegpt", "scope": "global"}, "sparsegpt compares weights within a layer"),
-        ({"scope": "layers"}, "Scope is one of"),
-        ({"method": "wanda", "scope": "layers"}, "Scope is one of"),
-        ({"method": "sparsegpt", "scope": "layers"}, "Scope is one of"),
+        ({"scope": "layers"}, "scope is one of"),
+        ({"method": "wanda", "scope": "layers"}, "scope is one of"),
+        ({"method": "sparsegpt", "scope": "layers"}, "scope is one of"),
         ({"scope": "2:4", "density": 0.4}, 'Scope "2:4" keeps half'),
         ({"method": "wanda", "scope": "2:4", "density": 0.4}, 'Scope "2:4" keeps half'),
     ],
@@ -317,7 +317,7 @@ def test_sparsegpt_refuses_other_densities_than_a_half_for_two_of_four():
 def test_rows_that_four_does_not_divide_are_refused_before_anything_changes(method, tiny):
     model = build_model("mlp-8-6-4", tiny)
     before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=r"four divides; fc3\.weight has 6 weights a row"):
+    with pytest.raises(ValueError, match="got 0.5 for fc3.weight, which has 6 weights"):
         prune_once_(model, draw_batch(tiny.train, 10), method, 0.5, "2:4")
     assert states_equal(before, model.state_dict())
 
@@ -527,7 +527,7 @@ def test_every_network_can_be_pruned_once_and_only_its_weights_change(scope, met
 def test_modes_and_hooks_are_put_back_after_an_error(tiny):
     model = build_model("mlp-8", tiny).train()
     model.relu1.eval()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="model must read batch"):
         prune_once_(model, (torch.zeros(3, 5, device=tiny.device), labels(3)), "wanda")
     assert model.training and not model.relu1.training
     assert not any(module._forward_pre_hooks for module in model.modules())

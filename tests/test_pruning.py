@@ -281,10 +281,14 @@ def test_two_of_four_by_eye():
 @pytest.mark.parametrize(
     ("shapes", "fraction", "said"),
     [
-        ({"good": (2, 8), "odd": (3, 6)}, 0.5, "odd has 6 weights a row"),
-        ({"good": (2, 8), "odd": (2, 3, 3, 3)}, 0.5, "odd has 27 weights a row"),
-        ({"good": (2, 8)}, 0.4, 'Scope "2:4" keeps half of the weights: fraction 0.5; got 0.4'),
-        ({"good": (2, 8), "other": (1, 4)}, {"good": 0.5, "other": 0.2}, "fraction 0.5; got 0.2"),
+        ({"good": (2, 8), "odd": (3, 6)}, 0.5, "odd, which has 6 weights a row"),
+        ({"good": (2, 8), "odd": (2, 3, 3, 3)}, 0.5, "odd, which has 27 weights a row"),
+        ({"good": (2, 8)}, 0.4, 'Scope "2:4" keeps half of the weights, fraction 0.5, .*got 0.4'),
+        (
+            {"good": (2, 8), "other": (1, 4)},
+            {"good": 0.5, "other": 0.2},
+            "fraction 0.5, .*got 0.2 for other",
+        ),
     ],
 )
 def test_what_two_of_four_cannot_do_is_refused(shapes, fraction, said):
@@ -346,10 +350,13 @@ def test_fractions_outside_0_to_1_are_refused(fraction, scope):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"scope": "layers"}, 'one of "global", "layer", "row", "2:4"; got \'layers\''),
+        (
+            {"scope": "layers"},
+            "scope is one of global, layer, row, 2:4; got 'layers'. Did you mean 'layer'",
+        ),
         (
             {"scope": "global", "fraction": dict.fromkeys(LAYERS, 0.2)},
-            "A dict of fractions needs scope",
+            "A dict of fractions needs another scope",
         ),
         ({"fraction": {"a": 0.2, "b": 0.2}}, "one entry per layer"),
         ({"fraction": dict.fromkeys("abcd", 0.2)}, "one entry per layer"),
@@ -366,14 +373,20 @@ def test_scopes_and_dicts_that_do_not_fit_are_refused(options, said):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda scores: scores | {"b": scores["b"] * float("nan")}, "scores of b are not finite"),
-        (lambda scores: scores | {"b": scores["b"] / 0}, "scores of b are not finite"),
+        (
+            lambda scores: scores | {"b": scores["b"] * float("nan")},
+            r"scores\['b'\] are not finite",
+        ),
+        (lambda scores: scores | {"b": scores["b"] / 0}, r"scores\['b'\] are not finite"),
         (
             lambda scores: scores | {"b": scores["b"].flatten()},
-            r"scores of b have shape \(6,\), its mask \(2, 1, 3\)",
+            r"scores\['b'\] must have .* \(2, 1, 3\); got torch.float32 of shape \(6,\)",
         ),
-        (lambda scores: {name: scores[name] for name in "ab"}, "They must match"),
-        (lambda scores: scores | {"d": scores["a"]}, "They must match"),
+        (
+            lambda scores: {name: scores[name] for name in "ab"},
+            "scores are for .* masks has a, b, c",
+        ),
+        (lambda scores: scores | {"d": scores["a"]}, "scores are for .* masks has a, b, c"),
     ],
 )
 def test_scores_that_do_not_fit_are_refused(change, said, scope):
@@ -530,7 +543,7 @@ def test_obd_puts_every_module_back_into_its_mode_even_after_an_error(tiny):
     model = nn.Sequential(*layers).train()
     model[2].eval()
     obd(model, draw_batch(tiny.train, 5))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="model must read batch, .* cannot be multiplied"):
         obd(model, (torch.zeros(5, 3), torch.zeros(5, dtype=torch.long)))
     assert [module.training for module in model] == [True, True, False, True]
 

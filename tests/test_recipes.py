@@ -81,7 +81,7 @@ def test_a_narrow_network_is_trained_as_the_wide_one():
     for name in ("conv-2", "conv-4", "conv-6"):
         for data in ("cifar10", "fashion-mini"):
             assert recipe_for(f"{name}-8", data) == recipe_for(name, data)
-    with pytest.raises(ValueError, match="Unknown recipe 'conv-3-8'"):
+    with pytest.raises(ValueError, match="model_name is one of .*got 'conv-3-8'"):
         recipe_for("conv-3-8", "cifar10")
 
 
@@ -241,10 +241,10 @@ def test_levels_are_counted_until_the_wanted_density_is_reached():
     ]
     assert count_levels(masks, recipe, levels=3) == 3
     for wrong in ({}, {"levels": 2, "density": 0.1}, {"levels": -1}, {"levels": 1.5}):
-        with pytest.raises(ValueError, match="how far to prune|counts prunings"):
+        with pytest.raises(ValueError, match="how far to prune|levels is a whole number from 0"):
             count_levels(masks, recipe, **wrong)
     for density in (0, -0.1, 1.5, float("nan")):
-        with pytest.raises(ValueError, match="A density is a fraction, above 0"):
+        with pytest.raises(ValueError, match="density is a fraction above 0"):
             count_levels(masks, recipe, density=density)
     with pytest.raises(ValueError, match="At these rates pruning stops at density 1"):
         count_levels(masks, replace(recipe, fractions={"fc": 0, "output": 0}), density=0.5)

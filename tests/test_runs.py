@@ -646,7 +646,7 @@ def test_a_relative_folder_is_where_the_caller_stands(tmp_path, monkeypatch):
 def test_double_precision_is_an_error_before_anything_is_trained(tmp_path, n_jobs):
     torch.set_default_dtype(torch.float64)
     try:
-        with pytest.raises(ValueError, match=r"float64: call model.float\(\)"):
+        with pytest.raises(ValueError, match=r"must read dataset.*Double"):
             run(tmp_path, n_jobs=n_jobs, arms=["ticket"])
     finally:
         torch.set_default_dtype(torch.float32)
@@ -725,7 +725,7 @@ def test_an_arm_reads_only_what_it_needs(tmp_path, reads, needs):
 
 
 def test_an_arm_needs_arms_that_there_are():
-    with pytest.raises(ValueError, match="Unknown arm 'tickets'. Did you mean 'ticket'"):
+    with pytest.raises(ValueError, match="got 'tickets'. Did you mean 'ticket'"):
         lthlab.arm("mine", needs=("tickets",))
 
 
@@ -816,7 +816,7 @@ def test_an_arms_results_do_not_depend_on_what_else_ran(finished, tmp_path):
         assert_frame_equal(alone, rows_of(finished[0], arm=arm, seed=1), check_exact=True)
 
 
-NAMES = ["my arm", "my-arm", "My arm", "../x", "a:b*", "CON", " ", "x" * 300]
+NAMES = ["my arm", "my-arm", "My arm", "../x", "a:b*", "CON", "x" * 300]
 
 
 def test_arms_with_similar_names_share_no_files_and_stay_in_the_folder(tmp_path):
@@ -854,7 +854,7 @@ def test_own_model_and_own_data():
     table = run_experiment(tiny_network, data, RECIPE, **few)
     assert set(table["model"]) == {"tiny_network"}
     assert set(table["arm"]) == {"dense", "ticket", "reinitialised"}
-    with pytest.raises(ValueError, match="A network of your own needs a recipe"):
+    with pytest.raises(ValueError, match="A network of your own .model. needs a recipe"):
         run_experiment(tiny_network, data, **few)
 
 
@@ -862,20 +862,20 @@ def test_own_model_and_own_data():
     "wrong, message",
     [
         ({"arms": ["tickets"]}, "Did you mean 'ticket'"),
-        ({"arms": []}, "A run takes one arm or more"),
-        ({"seeds": []}, "A run takes one arm or more, and different seeds; got .* seeds \\[\\]"),
-        ({"seeds": [0, 0, 0]}, "different seeds; got .*0, 0, 0"),
-        ({"seeds": [1.7]}, "A seed is a whole number, 0 or more; got 1.7"),
-        ({"seeds": [-1]}, "A seed is a whole number, 0 or more; got -1"),
+        ({"arms": []}, "arms is a list of arms, one or more"),
+        ({"seeds": []}, "seeds is a list of different seeds, one or more"),
+        ({"seeds": [0, 0, 0]}, "different seeds, one or more; got .*0, 0, 0"),
+        ({"seeds": [1.7]}, "got 1.7"),
+        ({"seeds": [-1]}, "got -1"),
         ({"levels": None, "density": 1.5}, "density is a fraction"),
         ({"levels": None}, "either levels=15 or density=0.036"),
-        ({"levels": 2.5}, "levels counts prunings"),
-        ({"control_levels": [9]}, "levels 1 to 3"),
-        ({"control_levels": [0]}, "levels 1 to 3"),
-        ({"control_levels": []}, "levels 1 to 3"),
+        ({"levels": 2.5}, "levels is a whole number from 0"),
+        ({"control_levels": [9]}, "control_levels are 1 to 3"),
+        ({"control_levels": [0]}, "is a whole number from 1"),
+        ({"control_levels": []}, "a list of levels, one or more"),
         ({"levels": 0, "arms": ["ticket"]}, "Nothing to run"),
-        ({"rewind_to": "30it"}, "Rewinding to step 30 leaves nothing to train"),
-        ({"rewind_to": "31it"}, "Rewinding to step 31 leaves nothing to train"),
+        ({"rewind_to": "30it"}, "rewinding to step 30 leaves nothing to train"),
+        ({"rewind_to": "31it"}, "rewinding to step 31 leaves nothing to train"),
         ({"evaluate_at": ["99ep"]}, "runs from step 0 to 30; step 15840 is not part of it"),
         ({"arms": ["RigL"], "evaluate_at": ["99ep"]}, "runs from step 0 to 30; step 15840"),
         ({"arms": ["SET"], "evaluate_at": ["99ep"]}, "runs from step 0 to 30; step 15840"),

@@ -254,7 +254,6 @@ def test_pictures_have_the_alternatives_of_their_notebooks(folder):
             assert found[name] == text, path.name
 
 
-@pytest.mark.xfail(reason="until every picture of the notebooks has its sentence", strict=False)
 def test_no_picture_lacks_an_alternative():
     missing = {path.name: [*alternatives(path).values()].count("") for path in NOTEBOOKS}
     assert sum(missing.values()) == 0, missing

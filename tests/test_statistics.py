@@ -67,7 +67,7 @@ def test_an_interval_worked_out_by_hand():
 
 @pytest.mark.parametrize("values", [[], [1.0], [0.8, 0.9], [0.8, 0.9, np.nan], [0.8, 0.9, np.inf]])
 def test_fewer_than_three_finite_replicates_have_no_interval(values):
-    with pytest.raises(ValueError, match="at least three finite replicates"):
+    with pytest.raises(ValueError, match="at least three finite|is a number that is finite"):
         interval(values)
 
 
@@ -109,8 +109,8 @@ def test_arms_may_be_told_apart_by_any_column():
     [
         (arms(ticket=[1, 2, 3], control=[1, 2]), "need the same seeds"),
         (arms(ticket=[1, 2, 3, 4], control=[1, 2, 3, np.nan]), "need the same seeds"),
-        (arms(ticket=[1, 2, 3]), "need the same seeds"),
-        (arms(other=[1, 2, 3]), "need the same seeds"),
+        (arms(ticket=[1, 2, 3]), r"against is one of \['ticket'\]; got 'control'"),
+        (arms(other=[1, 2, 3]), r"arm is one of \['other'\]; got 'ticket'"),
         (
             arms(ticket=[1, 2, 3], control=[1, 2, 3]).assign(seed=[0, 1, 1, 0, 1, 2]),
             "Several rows for one arm and seed",

@@ -180,7 +180,10 @@ def test_a_kind_of_step_of_ones_own_makes_the_gradients(tiny):
 
 def test_unknown_kinds_of_step_are_refused_before_anything_is_trained(tiny):
     model = build_model("mlp-8", tiny)
-    with pytest.raises(ValueError, match="Unknown kind of step 'fats'. Did you mean 'fast'"):
+    with pytest.raises(
+        ValueError,
+        match="step is one of autograd, fast or a function; got 'fats'. Did you mean 'fast'",
+    ):
         next(training(model, tiny, ADAM, step="fats"))
     assert states_equal(model.state_dict(), build_model("mlp-8", tiny).state_dict())
 

@@ -142,7 +142,7 @@ def test_the_seed_draws_the_scores(tiny):
 
 @pytest.mark.parametrize("density", [0, -0.1, 1.5, 20])
 def test_a_density_outside_0_to_1_is_a_value_error(density, tiny):
-    with pytest.raises(ValueError, match="A density is a fraction, above 0"):
+    with pytest.raises(ValueError, match="density is a fraction above 0"):
         edge_popup(build_model("mlp-8", tiny), tiny, RECIPE, density)
 
 

@@ -61,7 +61,9 @@ class Watcher:
         self.masks, self.passes, self.revived = masks, [], 0
         model.register_forward_pre_hook(self.look)
 
-    def look(self, model, _):
+    def look(self, model, inputs):
+        if len(inputs[0]) == 1:  # tried before anything begins
+            return
         self.passes.append(model.training)
         weights = prunable_weights(model)
         self.revived += sum(
@@ -585,7 +587,7 @@ def test_durations_in_epochs_and_iterations(duration, steps):
     ],
 )
 def test_durations_that_cannot_be_read_are_refused(duration):
-    with pytest.raises(ValueError, match='A duration reads "10ep"'):
+    with pytest.raises(ValueError, match='duration is a duration such as "10ep"'):
         count_steps(duration, 10)
 
 
@@ -608,12 +610,12 @@ def test_epochs_have_full_batches_only(tiny, fashion_mini):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"optimizer": "adamm"}, "Unknown optimizer 'adamm'. Did you mean 'adam'"),
-        ({"schedule": "cosinus"}, "Unknown schedule 'cosinus'. Did you mean 'cosine'"),
-        ({"lr": 0}, "must be positive"),
-        ({"lr": -1e-3}, "must be positive"),
-        ({"batch_size": 0}, "must be positive"),
-        ({"scope": "globl"}, "Unknown scope 'globl'. Did you mean 'global'"),
+        ({"optimizer": "adamm"}, "got 'adamm'. Did you mean 'adam'"),
+        ({"schedule": "cosinus"}, "got 'cosinus'. Did you mean 'cosine'"),
+        ({"lr": 0}, "lr is a number above 0"),
+        ({"lr": -1e-3}, "lr is a number above 0"),
+        ({"batch_size": 0}, "batch_size is a whole number from 1"),
+        ({"scope": "globl"}, "got 'globl'. Did you mean 'global'"),
         (
             {"scope": "global"},
             "fractions for scope 'global' are given for all; got fc, conv, output",
@@ -623,7 +625,7 @@ def test_epochs_have_full_batches_only(tiny, fashion_mini):
             {"fractions": {"all": 0.2}},
             "fractions for scope 'layer' are given for conv, fc, output; got all",
         ),
-        ({"duration": "10 epochs"}, "A duration reads"),
+        ({"duration": "10 epochs"}, "duration is a duration such as"),
     ],
 )
 def test_impossible_recipes_are_refused(changes, said):
@@ -681,9 +683,7 @@ def test_recipes_of_our_own_networks(mnist1d):
 
 
 def test_networks_without_a_recipe_are_refused():
-    with pytest.raises(
-        ValueError, match=r"Unknown recipe 'resnet-32'\. Did you mean 'resnet-20'.*Or make a Recipe"
-    ):
+    with pytest.raises(ValueError, match=r"got 'resnet-32'\. Did you mean 'resnet-20'"):
         recipe_for("resnet-32", "cifar10")
 
 
@@ -720,12 +720,12 @@ def test_a_state_does_not_bring_its_recipe_along(tiny):
 
 
 def test_empty_masks_are_refused_not_ignored(tiny):
-    with pytest.raises(ValueError, match="another model"):
+    with pytest.raises(ValueError, match="masks is a dict .* not empty"):
         train(build_model("mlp-8", tiny), tiny, ADAM, masks={})
 
 
 def test_model_and_data_on_two_devices_are_one_clear_error(tiny):
-    with pytest.raises(ValueError, match="The model is on meta, the data on cpu"):
+    with pytest.raises(ValueError, match="model must read dataset, .* on cpu"):
         train(build_model("mlp-8", tiny).to("meta"), tiny, ADAM)
 
 
@@ -733,7 +733,7 @@ def test_model_and_data_on_two_devices_are_one_clear_error(tiny):
 def test_a_model_in_double_precision_with_single_precision_data_is_refused(step, tiny):
     model = build_model("mlp-8", tiny).double()
     before = copy.deepcopy(model.state_dict())
-    with pytest.raises(ValueError, match=r"data are torch\.float32.*torch\.float64.*float\(\)"):
+    with pytest.raises(ValueError, match=r"must read dataset.*float32.*Double"):
         train(model, tiny, ADAM, some_masks(model), step=step)
     assert states_equal(model.state_dict(), before)
 

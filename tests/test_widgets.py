@@ -256,7 +256,7 @@ def test_the_live_lab_trains_as_train_does_and_one_run_at_a_time(lab, mnist1d):
 def test_a_run_that_cannot_begin_says_why_and_the_next_one_runs(lab):
     lab.run("mpl-20", "mnist1d")
     lab.follower.join(240)
-    assert "Unknown network 'mpl-20'" in lab.data["error"] and not lab.data["running"]
+    assert "got 'mpl-20'" in lab.data["error"] and not lab.data["running"]
     lab.run("mlp-20", "mnist1d")
     lab.follower.join(240)
     assert "error" not in lab.data and lab.data["said"] == "Finished."

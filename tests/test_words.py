@@ -113,12 +113,18 @@ def test_a_language_models_targets_are_classes_or_ignored():
         return Dataset("by hand", *3 * [Split(x[: len(y)], y)], tuple(LETTERS), *scale)
 
     assert len(made(y).train) == 2
-    for wrong, said in ((27, "0..26; got 0..27"), (-1, "0..26; got -1..20"), (-99, "got -99")):
+    for wrong, said in (
+        (27, "0 to 26; got 0 to 27"),
+        (-1, "0 to 26; got -1 to 20"),
+        (-99, "got -99"),
+    ):
         with pytest.raises(ValueError, match=said):
             made(y.masked_fill(y == 3, wrong))
-    with pytest.raises(ValueError, match="0..26; got -100"):  # one target an example always counts
+    with pytest.raises(
+        ValueError, match="0 to 26; got -100"
+    ):  # one target an example always counts
         made(y[:, 14])
-    with pytest.raises(ValueError, match="one whole number"):
+    with pytest.raises(ValueError, match="class numbers, whole"):
         made(y + 0.5)
 
 

@@ -6,6 +6,7 @@ there. The core works without this folder, and without numba.
 
 from torch import nn
 
+from lthlab.border import checked
 from lthlab.fast import kernels
 from lthlab.fast.by_hand import ByHand, chain_of
 from lthlab.fast.compaction import compact
@@ -23,6 +24,7 @@ from lthlab.steps import STEPS, Loss, Step, cross_entropy
 SPARSE_BELOW = 0.5
 
 
+@checked
 def fast_step(model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss) -> Step:
     """The fastest kind of step: `Sparse`, `ByHand`, or autograd for what is no plain chain."""
     layers = chain_of(model)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lthlab.border import checked
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import Step, cross_entropy
@@ -14,6 +15,7 @@ from lthlab.steps import Step, cross_entropy
 aten = torch.ops.aten
 
 
+@checked
 def chain_of(model: nn.Module) -> dict[str, nn.Linear]:
     """The layers of a plain chain Flatten, Linear, ReLU, Linear, ..., Linear, by name.
 

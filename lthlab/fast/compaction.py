@@ -5,8 +5,9 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from lthlab.border import checked
 from lthlab.fast.by_hand import chain_of
-from lthlab.masks import Masks, check_masks
+from lthlab.masks import Masks
 
 
 class Select(nn.Module):
@@ -20,6 +21,7 @@ class Select(nn.Module):
         return x.index_select(1, self.features)
 
 
+@checked
 @torch.no_grad()
 def compact(model: nn.Module, masks: Masks) -> nn.Sequential:
     """A smaller dense network with the same outputs, without what masks have cut off.
@@ -33,7 +35,6 @@ def compact(model: nn.Module, masks: Masks) -> nn.Sequential:
     if not layers:
         kind = type(model).__name__
         raise TypeError(f"{kind} is not a plain chain of Linear and ReLU, so its neurons stay.")
-    check_masks(model, masks)
     keep = {name: masks.get(f"{name}.weight", 1) for name in layers}  # all of what is kept dense
     weights = [layer.weight * keep[name] for name, layer in layers.items()]
     biases = [layer.bias.clone() for layer in layers.values()]

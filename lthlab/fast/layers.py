@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from lthlab.border import checked
 from lthlab.fast import kernels
 from lthlab.fast.sparse import CSR
-from lthlab.masks import Masks, check_masks, prunable_weights
+from lthlab.masks import Masks, prunable_weights
 
 WIDTH = 64  # rows of inputs that lie side by side: with their outputs they stay in the cache
 
@@ -66,6 +67,7 @@ class _Product(torch.autograd.Function):
         return of_x, of_values, None
 
 
+@checked
 def sparsify(model: nn.Module, masks: Masks, below: float = 1.0) -> nn.Module:
     """A copy of `model` whose Linear layers compute over kept weights alone.
 
@@ -73,7 +75,6 @@ def sparsify(model: nn.Module, masks: Masks, below: float = 1.0) -> nn.Module:
     0.0. Their kept weights train like any parameters, and no mask is needed. Raises ValueError for
     masks of another model, TypeError as `SparseLinear` does.
     """
-    check_masks(model, masks)
     made = copy.deepcopy(model)
     for name in prunable_weights(model):
         path, _, own = name.rpartition(".")

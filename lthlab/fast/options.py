@@ -2,15 +2,18 @@
 
 import contextlib
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from lthlab.border import checked
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import Loss, Step
 
 
+@checked
 @dataclass(frozen=True)
 class TorchOptions:
     """A kind of step with options of PyTorch: `train(..., step=TorchOptions(bfloat16=True))`.
@@ -25,7 +28,7 @@ class TorchOptions:
 
     channels_last: bool = False
     bfloat16: bool = False
-    compile: str = ""
+    compile: Literal["", "default", "reduce-overhead", "max-autotune"] = ""
 
     def __call__(
         self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss

@@ -14,11 +14,13 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
 from lthlab.batches import Batches
+from lthlab.border import InputError, checked, inside
 from lthlab.data import Dataset, Split
+from lthlab.fits import check_reads
 from lthlab.masks import Masks, check_masks
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import Step
-from lthlab.training import Duration, History, measurements, training
+from lthlab.training import Duration, History, _measurements, training
 
 PREFIX = "networks."
 
@@ -91,6 +93,7 @@ class StackedStep(Step):
         return losses.detach()
 
 
+@checked
 def train_stacked(
     models: Sequence[nn.Module],
     dataset: Dataset,
@@ -109,9 +112,11 @@ def train_stacked(
     """
     if not len(models) == len(seeds) == len(masks or seeds):
         came = f"{len(models)} networks, {len(seeds)} seeds, {len(masks or seeds)} masks"
-        raise ValueError(f"Every network needs a seed, and masks if one has them; got {came}.")
-    for model, own in zip(models, masks or [], strict=bool(masks)):
-        check_masks(model, own)
+        raise InputError(f"Every network needs a seed, and masks if one has them; got {came}.")
+    for model, own in zip(models, masks or [None] * len(seeds), strict=True):
+        check_reads(model, "dataset", dataset)
+        if own:
+            check_masks(model, own)
     began, stack = time.perf_counter(), Stack(models)
     per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     period = count_steps(evaluate_every, per_epoch) or last
@@ -124,13 +129,13 @@ def train_stacked(
     together = masks and {PREFIX + n: torch.stack([own[n] for own in masks]) for n in masks[0]}
     options = {"stops": {*range(0, last, period), last}, "batches": batches, "step": StackedStep}
     measured = []
-    for now in training(stack, dataset, recipe, together, seed=seeds[0], **options):
+    for now in inside(training)(stack, dataset, recipe, together, seed=seeds[0], **options):
         measured.append((now.step, stack.measure(dataset.validation)))
     stack.store(models)
     seconds = (time.perf_counter() - began) / len(models)
     histories = []
     for number in range(len(models)):
         own = [(step, both[number]) for step, both in measured]
-        table = measurements(own, [losses[number] for losses in now.losses], 0, per_epoch)
+        table = _measurements(own, [losses[number] for losses in now.losses], 0, per_epoch)
         histories.append(History(table, {}, seconds, masks and masks[number]))
     return histories

@@ -383,8 +383,8 @@ for level in RACE["control_levels"]:
 #   starts before the first step, is better than all of it.
 # - SNIP asks whether the loss depends on a weight, GraSP whether the gradient does, SynFlow how much signal flows, and
 #   magnitude only how large the weight is.
-# - At both finishing lines, no method that looks before training comes up to the ticket. Whether it beats chance depends
-#   on the chance, the task and the density.
+# - At both finishing lines, no method that looks before training comes up to the ticket. How it compares with chance
+#   depends on the chance, the task and the density.
 # - A method must beat its own shuffled mask before anyone may say that it knows about weights. Here it does so on one
 #   data set of two.
 #

@@ -266,9 +266,10 @@ def test_labels_outside_the_classes_stop_a_sparse_training_before_they_do_harm()
     script = """
 assert type(STEPS["fast"](model, masks, recipe, cross_entropy)).__name__ == "Sparse"
 for label in (99, 4, -1, -100, 2**40, -(2**40)):
-    tiny.train.y[:] = label  # the data set has checked its labels long ago
+    tiny.train.y[:] = 0
+    change = {1: lambda now: tiny.train.y.fill_(label)}  # when the labels have been checked
     try:
-        train(model, tiny, recipe, masks, step="fast", evaluate_every=0)
+        train(model, tiny, recipe, masks, step="fast", evaluate_every=0, during=change)
     except ValueError as error:
         print(error)
 print("alive", sum(int((model.get_parameter(n)[~m] != 0).sum()) for n, m in masks.items()))
@@ -285,11 +286,18 @@ def test_one_wrong_label_stops_the_training_when_its_turn_comes(label, tiny):
     labels = replace(tiny.train, y=tiny.train.y.clone())
     broken, model = replace(tiny, train=labels), build_model("mlp-8-6", tiny)
     masks, whole = some_masks(model, 0.3), build_model("mlp-8-6", tiny)
-    broken.train.y[0] = label
+    chosen = example_order(tiny, 0, 0)[3 * 20]  # the first of the fourth batch
+
+    def change(_now):  # when the labels have been checked
+        broken.train.y[chosen] = label
+
+    recipe = replace(ADAM, duration="5it")
     with pytest.raises(ValueError, match="label"):
-        train(model, broken, replace(ADAM, duration="5it"), masks, step="fast")
-    chosen = example_order(tiny, 0, 0)[:100].tolist()
-    train(whole, tiny, replace(ADAM, duration=f"{chosen.index(0) // 20}it"), masks, step="fast")
+        train(model, broken, recipe, masks, step="fast", during={1: change})
+    train(whole, tiny, replace(ADAM, duration="3it"), masks, step="fast")
+    assert states_equal(model.state_dict(), whole.state_dict())
+    with pytest.raises(ValueError, match="labels: class numbers"):
+        train(model, broken, recipe, masks, step="fast")  # now at the border
     assert states_equal(model.state_dict(), whole.state_dict())
 
 
