@@ -13,7 +13,7 @@ cannot tell which. Iterative magnitude pruning is an arm like others:
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -59,11 +59,11 @@ class Level:
 
     number: int
     density: float
-    masks: Masks
-    start: State
-    trained: dict[str, Tensor]
-    history: History
-    correct: Tensor | None = None
+    masks: Masks = field(repr=False)
+    start: State = field(repr=False)
+    trained: dict[str, Tensor] = field(repr=False)
+    history: History = field(repr=False)
+    correct: Tensor | None = field(default=None, repr=False)
 
 
 @checked

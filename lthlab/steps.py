@@ -1,7 +1,7 @@
 """The loss and gradients of one batch, the optimisers, and the state that both can go on from."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import torch
@@ -81,8 +81,8 @@ class State:
     """
 
     step: int
-    model: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    model: dict[str, Tensor] = field(repr=False)
+    optimizer: dict[str, Tensor] = field(repr=False)
 
     @classmethod
     def of(cls, model: nn.Module, step: int = 0) -> "State":

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Ticket:
 
     start: State
     levels: list[Level]
-    model: nn.Module
+    model: nn.Module = field(repr=False)
 
     @property
     def masks(self) -> Masks:

@@ -5,7 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -176,7 +176,7 @@ class History:
     table: pd.DataFrame
     states: dict[int, State]
     seconds: float
-    masks: Masks
+    masks: Masks = field(repr=False)
 
     @checked
     def value(

@@ -622,3 +622,12 @@ def test_a_search_run_twice_on_the_same_model_finds_the_same(tiny):
     first, second = (find_ticket(model, tiny, ADAM, levels=2) for _ in range(2))
     assert states_equal(first.masks, second.masks)
     assert states_equal(first.start.model, second.start.model)
+
+
+def test_a_ticket_is_shown_in_a_line(tiny):
+    ticket = find_ticket(
+        build_model("mlp-6", tiny), tiny, Recipe(batch_size=20, duration="4it"), levels=1
+    )
+    shown = repr(ticket)
+    assert shown.startswith("Ticket(start=State(step=0), levels=[Level(number=0, density=1.0)")
+    assert len(shown) < 200 and "tensor" not in shown + repr(ticket.levels[1])

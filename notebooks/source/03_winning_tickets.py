@@ -293,7 +293,7 @@ plots.show(drawings.board(3))
 # part of the values makes it win? [Notebook 04](04_random_reinit_controls.ipynb) puts them on trial.
 
 # %% [markdown] tags=["deep"]
-# # Deep dives
+# ## Deep dives
 #
 # The rest is for a second evening. It uses the reference runs: the same network and recipe, ten other seeds, down to
 # less than one percent of the weights. `python benchmarks/reference.py fashion-mini` makes them again.

@@ -371,7 +371,7 @@ plots.show(drawings.board(4))
 # larger ones the first values fail. [Notebook 05](05_rewinding.ipynb) reopens the case.
 
 # %% [markdown] tags=["deep"]
-# # Deep dives
+# ## Deep dives
 #
 # The rest is for a second evening, and reads the reference tables: ten seeds, more densities. They were made by
 # `python benchmarks/reference.py mnist1d fashion-mini`.

@@ -308,7 +308,7 @@ plots.show(drawings.board(5))
 # Can you find one *before*? [Notebook 06](06_tickets_before_training.ipynb) takes up the article's first challenge.
 
 # %% [markdown] tags=["deep"]
-# # Deep dives
+# ## Deep dives
 #
 # The rest is for a second evening. It reads the reference tables (`python benchmarks/reference.py rewinding stability`
 # and others): ten seeds where nothing else is said, and validation data throughout.
