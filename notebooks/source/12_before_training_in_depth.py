@@ -697,7 +697,7 @@ def bill_while_training(name, dataset, level, at):
         masks = lthlab.prune(lthlab.magnitude(model), masks, recipe.rates(masks))
     trained = build_model(name, dataset, 0)
     lthlab.train(trained, dataset, recipe, evaluate_every=0, step="fast")
-    after = prune_at_init(trained, lthlab.magnitude, batch, at)
+    after = prune_at_init(trained, lthlab.magnitude, None, at)
     with warnings.catch_warnings():  # the very sparse ones settle at the end or never
         warnings.filterwarnings("ignore", "No mask of density")
         options = {"every": recipe.steps(dataset) // 40, "step": "fast"}
