@@ -3,6 +3,7 @@
 import copy
 from dataclasses import astuple, dataclass
 
+import pandas as pd
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -79,12 +80,12 @@ class Assumptions:
     grams_per_kwh: float = 480.0
 
     @checked
-    def kwh(self, seconds: float) -> float:
+    def kwh(self, seconds: float | pd.Series) -> float | pd.Series:
         """Energy in kilowatt-hours."""
         return seconds * self.watts * self.overhead / 3.6e6
 
     @checked
-    def co2e_grams(self, seconds: float) -> float:
+    def co2e_grams(self, seconds: float | pd.Series) -> float | pd.Series:
         """Emissions in grams of CO2 equivalent."""
         return self.kwh(seconds) * self.grams_per_kwh
 

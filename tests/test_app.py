@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def folder(tmp_path_factory):
     for name in ("secret.txt", "secret.png", "secret.py"):
         (folder / name).write_text("nobody's business")
     return folder
+
+
+def in_a_loop_of_its_own(conversation, **options):
+    """In another thread: a browser of another test may hold a running loop in this one."""
+
+    def run():
+        return IOLoop(make_current=False).run_sync(conversation, **options)
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(run).result()
 
 
 def start(folder: Path, *options: str):
@@ -138,7 +149,7 @@ def talk(port: int, kernel: str, kinds, until: str, subprotocol=None) -> list[st
         socket.close()
         return heard
 
-    return IOLoop(make_current=False).run_sync(conversation, timeout=30)
+    return in_a_loop_of_its_own(conversation, timeout=30)
 
 
 @pytest.mark.parametrize("subprotocol", [None, "v1.kernel.websocket.jupyter.org"])
@@ -256,7 +267,7 @@ def test_it_listens_on_this_machine_alone_and_leaves_nothing_behind(folder):
         await IOLoop.current().run_in_executor(None, process.wait, 30)
         socket.close()
 
-    IOLoop(make_current=False).run_sync(hold_the_page_open)
+    in_a_loop_of_its_own(hold_the_page_open)
     with pytest.raises(HTTPClientError):
         talk(port, kernel, [], "status")
     visit(port)

@@ -4,6 +4,7 @@ import copy
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from helpers import states_equal
@@ -228,6 +229,7 @@ def test_activations_grow_with_the_batch_and_weights_do_not(tiny_signals):
 
 def test_energy_and_emissions_follow_from_the_assumptions():
     home, centre = Assumptions(), Assumptions(watts=500, overhead=1.2, grams_per_kwh=50)
+    assert home.kwh(pd.Series([3600.0, 7200.0])).tolist() == pytest.approx([0.030, 0.060])
     assert home.kwh(3600) == pytest.approx(0.030)
     assert home.co2e_grams(3600) == pytest.approx(14.4)
     assert centre.kwh(7200) == pytest.approx(1.2)
