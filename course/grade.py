@@ -11,6 +11,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from pathlib import Path
 KERNEL = (
     "lthlab-sandbox"  # nbgrader_config.py of a course names it, too: elsewhere it does not exist
 )
+MEMORY = 16 * 2**30  # bytes of addresses: PyTorch alone maps several GB that it never touches
 SYSTEM = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc/ld.so.cache", "/etc/alternatives"]
 
 
@@ -40,7 +42,7 @@ def sandbox(shared: Path, student: str) -> list[str]:
     }
     sets = [word for pair in settings.items() for word in ("--setenv", *pair)]
     return [
-        *["prlimit", "--fsize=200000000", "--cpu=1800", "--core=0"],
+        *["prlimit", "--fsize=200000000", "--cpu=1800", "--core=0", f"--as={MEMORY}"],
         *["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", *sets, *binds],
         *["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--size", "200000000"],
         *["--tmpfs", "/dev/shm", "--bind", str(shared), str(shared), "--chdir", "/tmp"],
@@ -85,6 +87,8 @@ def grade(course: Path, assignment: str, student: str, cell_seconds: int, second
         command += [f"--Execute.kernel_name={KERNEL}", "--KernelManager.transport=ipc"]
         command += [f"--KernelManager.ip={runtime}/kernel"]  # sockets in the folder that both see
         command += [f"--Execute.timeout={cell_seconds}", "--Execute.startup_timeout=120"]
+        # How long an interrupted cell may take to say so: 4 seconds are too few on a busy machine.
+        command += ["--Execute.iopub_timeout=30"]
         environment = os.environ | {
             "JUPYTER_PATH": str(kernel.parent.parent),
             "JUPYTER_RUNTIME_DIR": str(runtime),
@@ -107,8 +111,19 @@ def grade(course: Path, assignment: str, student: str, cell_seconds: int, second
             process.communicate()
             return f"stopped after {seconds} seconds: not graded"
         if process.returncode:
-            return f"nbgrader could not grade it: {log.strip().splitlines()[-1]}"
+            return reason(log)
     return ""
+
+
+def reason(log: str) -> str:
+    """Why nbgrader gave up on a submission, from what it printed."""
+    if "DeadKernelError" in log:
+        return "its code ended its own kernel, or ran out of memory: grade it by hand"
+    if "CellTimeoutError" in log or "Timeout waiting for IOPub" in log:
+        return "a cell ran too long and ignored its interrupt: grade it by hand"
+    lines = log.strip().splitlines()
+    errors = [line.strip(" |") for line in lines if re.search(r"\w(Error|Exception):", line)]
+    return f"nbgrader could not grade it: {(errors or lines)[-1]}"
 
 
 def scores(course: Path, assignment: str) -> list[dict]:

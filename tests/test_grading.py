@@ -106,6 +106,19 @@ def test_a_submission_that_takes_too_long_as_a_whole_is_stopped_and_named(sandbo
     )
 
 
+@pytest.mark.parametrize(
+    ("log", "said"),
+    [
+        ("    nbclient.exceptions.DeadKernelError: Kernel died\n[X | ERROR] see above", "by hand"),
+        ("    nbclient.exceptions.CellTimeoutError: A cell timed out\n[X | ERROR] see", "too long"),
+        ("   | KeyError: 'metadata'\n[X | ERROR] see the traceback", "KeyError: 'metadata'"),
+        ("[X | ERROR] No such assignment", "No such assignment"),
+    ],
+)
+def test_a_submission_that_nbgrader_gives_up_is_named_with_the_reason(log, said):
+    assert said in grade.reason(log) and "see" not in grade.reason(log).split()
+
+
 def test_without_a_sandbox_nothing_is_run(tmp_path):
     command = [sys.executable, str(ROOT / "course" / "grade.py"), str(tmp_path), "lab"]
     (tmp_path / "submitted" / "eve" / "lab").mkdir(parents=True)
