@@ -242,7 +242,8 @@ def valley(
     ax.clabel(ax.contour(xs, ys, losses, levels, colors="white"), colors=_INK, fmt="%.2f")
     ax.plot(*first.T, "o-", *second.T, "s--", color=_INK, markerfacecolor="white")
     for name, place in ("start", first[0]), ("first", first[-1]), ("second", second[-1]):
-        ax.text(*place, f"  {name}", weight="bold", va="bottom")
+        side = "right" if place[0] > xs.mean() else "left"  # the word stays inside the map
+        ax.text(*place, f"  {name}  ", weight="bold", va="bottom", ha=side)
     ax.set(aspect="equal", xticks=[], yticks=[], xlabel="validation loss")
     return (
         f"A map of the validation loss and on it, from a common start, the paths of two trainings, "

@@ -28,6 +28,8 @@ OTHERS = {
     "iterative": ("#029e73", ()),
     "one-shot": ("#56b4e9", (4, 1.5)),
     "one-shot, 3 epochs": ("#56b4e9", (1, 1)),
+    "other order": ("#029e73", (3, 1, 1, 1)),
+    "small dense": ("#ca9161", (5, 1)),
     "my score": ("#5c2985", (5, 1, 1, 1)),
     "wanda": ("#de8f05", (3, 1)),
     "sparsegpt": ("#0173b2", (5, 1, 1, 1)),

@@ -146,17 +146,17 @@ def others() -> Iterator[Study]:
     net = "resnet1d-4", "mnist1d", 480
     lines = pd.read_csv(REFERENCE / "stability.csv").assign(metric="accuracy")
     lines = lines.rename(columns={"network": "arm"})
-    keys = ["arm", "rewind_step", "seed", "density"]
-    table = lines.groupby(keys)[["alpha", "metric", "value"]].apply(error_barrier)
-    table = table.rename("value").reset_index()
+    keys = ["arm", "rewind_step", "seed", "density"]  # several pairs of copies each
+    table = lines.groupby([*keys, "pair"])[["alpha", "metric", "value"]].apply(error_barrier)
+    table = table.groupby(keys).mean().rename("value").reset_index()
     level = (table["arm"] != "dense").astype(int)
     k = table["rewind_step"]
     yield made("stability", table, *net, level=level, rewind_step=k, **barriers)
-    if (REFERENCE / "connectivity.csv").exists():
-        table = pd.read_csv(REFERENCE / "connectivity.csv").rename(columns={"barrier": "value"})
+    for name in ("connectivity", "connectivity-rewinding"):
+        table = pd.read_csv(REFERENCE / f"{name}.csv").rename(columns={"barrier": "value"})
         for dataset, rows in table.groupby("dataset"):
             named = rows.assign(arm="ticket")
-            yield made("connectivity", named, *NETWORKS[dataset], **barriers)
+            yield made("connectivity", named, *NETWORKS.get(dataset, net), **barriers)
     if (REFERENCE / "length.csv").exists():
         table = pd.read_csv(REFERENCE / "length.csv")
         for (dataset, rate, steps), rows in table.groupby(["dataset", "rate", "step"]):

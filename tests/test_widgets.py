@@ -75,7 +75,7 @@ def test_the_dial_says_what_the_lines_say():
     lines = pd.read_csv(REFERENCE / "stability.csv").query("network == 'dense'")
     for place, k in enumerate(data["steps"]):
         errors = 1 - lines[lines["rewind_step"] == k].pivot(
-            index="seed", columns="alpha", values="value"
+            index=["seed", "pair"], columns="alpha", values="value"
         )
         heights = errors.max(axis=1) - (errors[0.0] + errors[1.0]) / 2
         assert data["barriers"]["dense"][place][0] == pytest.approx(100 * heights.mean(), abs=0.01)

@@ -68,13 +68,11 @@ def rewind_dial() -> Panel:
         "and step == step.max()"
     )
     by = ["network", "rewind_step"]
-    columns = lines.groupby([*by, "seed"])[["alpha", "metric", "value"]]
-    barriers = columns.apply(error_barrier).rename("value")
-    errors = lines.assign(value=1 - lines["value"])
-    paths, heights = (
-        _summary(errors.groupby([*by, "alpha"])["value"]),
-        _summary(barriers.groupby(by)),
-    )
+    pairs = lines.groupby([*by, "seed", "pair"])[["alpha", "metric", "value"]]
+    barriers = pairs.apply(error_barrier).groupby([*by, "seed"]).mean().rename("value")
+    errors = 1 - lines.groupby([*by, "seed", "alpha"])["value"].mean()
+    paths = _summary(errors.groupby([*by, "alpha"]))
+    heights = _summary(barriers.groupby(by))
     worth, networks = _summary(tickets.groupby("rewind_step")["value"]), ("dense", "ticket")
     steps, alphas = (sorted(lines[name].unique().tolist()) for name in ("rewind_step", "alpha"))
     seeds = lines["seed"].nunique()
@@ -85,7 +83,7 @@ def rewind_dial() -> Panel:
         "paths": {n: [paths[n, k].tolist() for k in steps] for n in networks},
         "barriers": {n: heights[n].tolist() for n in networks},
         "worth": worth.tolist(),
-        "note": f"Means of {seeds} seeds with 95 % bands; only the order of the examples differs "
+        "note": f"Means of {seeds} seeds, {lines['pair'].nunique()} pairs of copies each, with 95 % bands; only the order of the examples differs "
         "between two copies.",
     }
 
