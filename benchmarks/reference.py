@@ -27,6 +27,7 @@ from settings import (
     finished_levels,
     recipe_of,
     watched,
+    write_known,
     write_provenance,
 )
 from torch import nn
@@ -96,6 +97,7 @@ def search(n_jobs: int) -> None:
             print(final["model"].iloc[0], dataset, lr, k, means)
     table = pd.concat(tables).round({"density": 5, "value": 4})
     table.to_csv(FOLDER / "rewinding-search.csv", index=False)
+    write_known("rewinding-search", what=search.__doc__, seeds=[*range(100, 104)], steps=480)
 
 
 def find_tickets(name: str, k: int, level: int, n_jobs: int) -> None:
@@ -152,6 +154,7 @@ def overlaps(n_jobs: int) -> None:
     tasks = [(name, level, seed) for name, level in studies for seed in STUDIES[name]["seeds"]]
     found = Parallel(n_jobs=n_jobs)(delayed(overlaps_with_ticket)(*task) for task in tqdm(tasks))
     pd.concat(found).round(4).to_csv(FOLDER / "overlaps.csv", index=False)
+    write_known("overlaps", what=overlaps.__doc__, studies=dict(studies), seeds=[*range(10)])
 
 
 def overlaps_with_ticket(name: str, level: int, seed: int) -> pd.DataFrame:
