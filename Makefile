@@ -13,11 +13,13 @@ BROWSER ?= 1
 REPO ?=
 COURSE ?= build/course
 ASSIGNMENT ?= week-1
+# A .po file with the sheets in another language: `make strings FILE=strings.de.po` writes it.
+export TRANSLATION ?=
 # JupyterLab refuses to run as root (in a container, say) unless told that this is meant.
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab play app test notebooks student assignment course grade pool site bench lint lock clean
+.PHONY: help lab play app test notebooks strings student assignment course grade pool site bench lint lock clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +61,9 @@ notebooks: $(DEV) ## Turn notebooks/source/*.py into executed notebooks, those t
 	$(BIN)/python notebooks/claims.py
 	$(BIN)/python notebooks/build.py $(if $(FORCE),--force)
 	$(BIN)/python notebooks/claims.py
+
+strings: $(TEACH) ## Write all words of the exercise sheets into one file to translate (FILE=strings.de.po)
+	$(BIN)/python notebooks/exercises/translate.py $(or $(FILE),strings.po)
 
 student: $(TEACH) ## Write the exercise sheets for learners into notebooks/student/
 	$(BIN)/python notebooks/exercises/make.py student notebooks/student

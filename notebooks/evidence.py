@@ -153,6 +153,8 @@ def others() -> Iterator[Study]:
     k = table["rewind_step"]
     yield made("stability", table, *net, level=level, rewind_step=k, **barriers)
     for name in ("connectivity", "connectivity-rewinding"):
+        if not (REFERENCE / f"{name}.csv").exists():
+            continue
         table = pd.read_csv(REFERENCE / f"{name}.csv").rename(columns={"barrier": "value"})
         for dataset, rows in table.groupby("dataset"):
             named = rows.assign(arm="ticket")

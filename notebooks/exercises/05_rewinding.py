@@ -63,7 +63,9 @@ assert all(torch.allclose(quarter[n], 0.75 * a[n] + b[n] / 4, atol=1e-6) for n i
 
 # %%
 path = files("lthlab").joinpath("assets/reference/stability.csv")
-lines = pd.read_csv(path).query("network == 'dense' and metric == 'accuracy' and pair == 0")
+lines = pd.read_csv(path).query(
+    "network == 'dense' and metric == 'accuracy' and pair == 0"
+)
 LIMIT = draw("limit", [0.1, 0.05, 0.03, 0.02])
 print(f"your limit: {LIMIT}; steps: {sorted(map(int, lines.rewind_step.unique()))}")
 lines.head(3)

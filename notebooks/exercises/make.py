@@ -9,7 +9,8 @@ teacher's version has a model answer and a rubric) and "locked:NAME". They becom
 nbgrader's metadata. Every sheet begins with common.py: the learner's id, and what draws
 their numbers. `student` writes copies without solutions and hidden checks, as notebooks
 and as plain text; `assignment` a whole nbgrader course with the teacher's version in
-source/ and the release made by nbgrader itself.
+source/ and the release made by nbgrader itself. TRANSLATION names a file of
+translate.py: then in that language.
 """
 
 import argparse
@@ -20,6 +21,8 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+
+from translate import reader, translated
 
 HERE = Path(__file__).parent
 SHEETS = sorted(HERE.glob("[0-9][0-9]_*.py"))
@@ -49,6 +52,8 @@ def teachers(sheet: Path) -> nbformat.NotebookNode:
         cell.id = f"cell-{number:02d}"
         for tag in cell.metadata.pop("tags", []):
             cell.metadata["nbgrader"] = mark(tag)
+    if os.environ.get("TRANSLATION"):
+        notebook = translated(notebook, reader(Path(os.environ["TRANSLATION"])))
     return notebook
 
 
