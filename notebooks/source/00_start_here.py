@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Start here: find a winning ticket
 #
-# In the next minutes you train a network on pictures of clothes, throw away more than 96 % of it, put what is left back to
-# the random values it started from, and see what this small rest can still learn. Then you meet a case with seven
-# suspects, which the rest of the course is there to solve.
+# In the next few minutes you train a network on pictures of clothes and throw away more
+# than 96 % of it. You set what is left back to the random values it started from, and
+# see what this small rest can still learn. Then you meet a case with seven suspects.
+# The rest of the course is there to solve it.
 #
 # **After this notebook you can**
 # - find a *winning ticket* with one call, and work out how many rounds a smaller one takes;
@@ -13,13 +14,16 @@
 #
 # **Time**: {time}
 #
-# Press `Shift+Enter` to run one cell after the other, and change whatever you like. Would you rather play first? `make play`
-# opens a small network in your browser.
+# Press `Shift+Enter` to run one cell after the other, and change whatever you like.
+# Would you rather play first? Type `make play` in a terminal, in the folder of the
+# course: it opens a small network in your browser.
 
 # %% [markdown]
 # ## 1. Clothes
 #
-# `fashion-mini` is a part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): photographs from a shop in 28 x 28 pixels.
+# `fashion-mini` is a part of Fashion-MNIST (Xiao, Rasul & Vollgraf 2017): small grey
+# photographs from an online shop, 28 x 28 pixels each. Each shows one of ten kinds of
+# clothes, the *classes*.
 
 # %%
 from dataclasses import replace
@@ -41,7 +45,8 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # %% [markdown]
 # The network learns from 8,000 of these pictures. What it has learnt is measured on 2,000 others, the
 # [validation set](glossary.md#validation-set): its [accuracy](glossary.md#accuracy) is the share of them that it names
-# right. Guessing among ten classes gives 10 %.
+# right. Guessing among ten classes gives 10 %. Differences are counted in *points*:
+# from 80 % to 82 % is two points.
 
 # %% [markdown]
 # ## 2. Train, prune, rewind
@@ -50,13 +55,17 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # [weight](glossary.md#weight), adds up the results, and hands the sum on to the next layer. At the beginning the weights
 # are random; training changes them.
 #
-# To remove weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask) is a list of yes and no, one for
-# each weight: it says which of them are kept. On the left is a toy network with a mask: the faint lines are pruned. On the
-# right is what we are going to do with a larger one: wide lines are large weights, blue is positive, dashed orange
-# negative.
+# Removing weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask)
+# is a list with a yes or a no for each weight: it says which of them are kept.
+#
+# In both drawings the circles are neurons and the lines are weights. On the left is a
+# toy network with a mask: the faint lines are pruned. On the right is what we are going
+# to do, on a small scale: wide lines are large weights, blue ones are positive, dashed
+# orange ones negative.
 
 # %%
 torch.manual_seed(0)
+# 6 numbers come in; then layers of 5 and of 3 neurons
 toy = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Linear(5, 3))
 # keep the larger 40 % of the weights
 toy_masks = lthlab.prune(lthlab.magnitude(toy), lthlab.full_masks(toy), 0.6)
@@ -65,19 +74,28 @@ network, cycle = drawings.network(toy_masks, ax=left), drawings.imp_cycle(ax=rig
 plots.show(f"Left: {network} Right: {cycle}")
 
 # %% [markdown]
-# 1. **Train**: show the network the pictures again and again, and change its weights until it names them right.
+# 1. **Train**: show the network the pictures again and again, and change its weights so
+#    that it names more of them right.
 # 2. **Prune**: remove the weights that ended nearest to zero.
-# 3. **Rewind**: put the others back to the random values they started from.
+# 3. **Rewind**: set the others back to the random values they started from.
 #
-# One round is a [level](glossary.md#level). The method is called iterative [magnitude](glossary.md#magnitude) pruning, or
-# [IMP](glossary.md#imp). What it leaves is the [ticket](glossary.md#ticket): a mask, and the first values of the weights
-# that it keeps.
+# Then the next round begins, with the weights that are left. One round is a
+# [level](glossary.md#level). The method is called iterative
+# [magnitude](glossary.md#magnitude) pruning, or [IMP](glossary.md#imp). What it leaves
+# is the [ticket](glossary.md#ticket): a mask, and the first values of the weights that
+# it keeps.
 #
-# We go through seven rounds and remove 38 % of the weights in each (19 % in the small last layer). Then we train the
-# ticket once more, alone. **Predict** first, please: wrong guesses are remembered best.
+# We go through seven rounds. In each we remove 38 % of the weights that are still there
+# (19 % in the small last layer; the drawing removes 20 %). Then we train the ticket
+# once more, without the rest. Please **predict** first: we remember best what we
+# guessed wrong.
 
 # %%
-FATES = ["learn little", "end clearly below the whole", "end as high, or higher"]
+FATES = [
+    "learn little",
+    "end more than a point below the whole network",
+    "end within a point of it, or above",
+]
 bets.pick("00-ticket", "Trained alone from its first values, the ticket will", FATES)
 
 # %% [markdown]
@@ -85,8 +103,9 @@ bets.pick("00-ticket", "Trained alone from its first values, the ticket will", F
 #
 # The network is LeNet-300-100 (LeCun et al. 1998), with layers of 300, 100 and 10 neurons. The
 # [seed](glossary.md#seed) chooses its random values: the same seed, the same values. A [recipe](glossary.md#recipe) says
-# how to train and how much to prune. Ours is that of the paper behind this course (Frankle & Carbin 2019), in a
-# hurry: ten [epochs](glossary.md#epoch), that is ten passes over the pictures, and larger cuts than the paper's 20 %.
+# how to train and how much to prune. Ours is that of the paper behind this course
+# (Frankle & Carbin 2019), made shorter: ten [epochs](glossary.md#epoch), that is ten
+# passes over the pictures, and larger cuts than the paper's 20 %.
 
 # %%
 SEED = 0
@@ -110,8 +129,9 @@ bets.reveal("00-ticket", FATES[fate])
 # Each line is one training. Level 0 is the whole network, also called [dense](glossary.md#dense). Level 7 is the ticket. A
 # ticket that does as well as the whole is a [winning ticket](glossary.md#winning-ticket), and you hold one now.
 #
-# One more question. A training is a row of small [steps](glossary.md#step): each looks at 60 pictures and changes the
-# weights a little.
+# One more question. A training is a long series of small [steps](glossary.md#step):
+# each looks at 60 pictures and changes the weights a little. Before the first step, the
+# weights of the ticket still have their random first values.
 
 # %%
 question = "Accuracy of the ticket before the first step of its training, in percent"
@@ -122,7 +142,9 @@ bets.number("00-before", question, low=0, high=100)
 #
 # Would any values have done, as long as the mask is right? To find out, we change exactly one thing. Same mask, same
 # pictures in the same order, same recipe, but newly drawn first values. A network that is trained for such a comparison
-# is a [control](glossary.md#control). This one is called [reinitialised](glossary.md#reinitialised).
+# is a [control](glossary.md#control). This one is called
+# [reinitialised](glossary.md#reinitialised). The networks that we compare are the
+# [arms](glossary.md#arm) of the experiment.
 
 # %%
 control = lthlab.build_model("lenet-300-100", dataset, seed=1000 + SEED)  # new values
@@ -141,18 +163,22 @@ bets.reveal("00-before", 100 * runs["ticket"].value(step=0))
 # %% [markdown]
 # *One run (n = 1 seed).*
 #
-# The ticket is far above 10 % *before its first step*, while its weights are still random. What it knows, it knows from
-# **which** weights were removed. Choosing a mask is a kind of training, too: a mask that does this is called a
+# The ticket is far above 10 % *before its first step*, while its weights are still
+# random. All that it knows lies in **which** weights were removed. So choosing a mask
+# is a kind of training, too. A mask with which untrained weights do well is called a
 # [supermask](glossary.md#supermask) (Zhou et al. 2019).
 #
-# And the control catches up. After one epoch it is far behind; at the end it is close. So do good first values only save
+# And the control catches up. After one epoch it is far behind. At the end it is close
+# to the whole network, if not quite to the ticket. So do good first values only save
 # time?
 
 # %% [markdown]
 # ## 5. The case
 #
-# Let us ask other data: `mnist1d`, signals of 40 numbers, in ten classes. The experiment is the same; network and recipe are
-# the signals' own. We ran it beforehand with ten seeds, and the one on clothes, too, with the paper's smaller cuts.
+# Let us try other data: `mnist1d` (Greydanus & Kobak 2024), signals of 40 numbers in
+# ten classes. The experiment is the same, with a network and a recipe that suit the
+# signals. We ran it beforehand with ten seeds. We did the same on clothes, with the
+# paper's smaller cuts.
 
 # %%
 GAPS = ["less than 2 points", "2 to 10 points", "more than 10 points"]
@@ -160,9 +186,11 @@ bets.pick("00-signals", "On signals the control ends below the ticket by", GAPS)
 
 # %%
 ARMS = ["dense", "ticket", "reinitialised"]
+# for each case: the data, and the share of the weights that the ticket keeps
 CASES = {"clothes": ("fashion-mini", 0.03583), "signals": ("mnist1d", 0.17824)}
 figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), sharey=True)
 for ax, (what, (name, kept)) in zip(axes, CASES.items()):
+    # a table of finished runs; query() keeps the rows that fit, @ARMS is the list above
     rows = reference(name).query("metric == 'accuracy' and arm in @ARMS")
     rows = rows[rows["density"].isin([1, kept])]  # the whole network, and this level
     plots.lines(rows.query("split == 'validation'"), x="step", ax=ax)
@@ -184,8 +212,8 @@ bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 # that are looked at only once. Bands and brackets say how far a mean can be trusted; notebook 02 teaches how to read them.*
 #
 # That is the case. On signals the ticket does as well as the whole network, and its twin, with the same mask and new
-# values, fails. On clothes the twin is slower, but in the end it does about as well as the whole network. Whoever explains
-# the first must not forget the second.
+# values, fails. On clothes the twin is slower, but in the end it does about as well as
+# the whole network. An explanation must fit both.
 
 # %% [markdown]
 # ## 6. Seven suspects
@@ -200,7 +228,10 @@ bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 # - **Longer training**: to find the ticket we trained eight times.
 # - **Luck**: a lucky seed, or too few of them.
 #
-# The board comes back at the end of each notebook, with what is known by then. So far all are open.
+# Here is the board of the case. It comes back when experiments have tested a suspect. A
+# suspect is *charged* if it surely adds more than one point of accuracy, and *struck
+# off* if it surely adds less; luck has a rule of its own. Notebook 02 says what
+# *surely* means. So far all are open.
 
 # %%
 plots.show(drawings.board(0))
@@ -208,8 +239,9 @@ plots.show(drawings.board(0))
 # %% [markdown]
 # ## 7. Your turn
 #
-# 1. Each level keeps 62 % of the weights of the one before (leave the last layer out of account). How many levels does it
-#    take until at most 1 % is left? Change the marked line; the cell says at once whether it is right.
+# 1. Each level keeps 62 % of the weights of the one before (ignore the last layer). How
+#    many levels does it take until at most 1 % is left? Change the marked line and run
+#    the cell. It says whether you are right.
 # 2. In section 4, build the control with the seed of the model: `seed=SEED`. What do you expect it to do? Run it.
 
 # %%
@@ -219,7 +251,7 @@ left, before = 0.62**levels_needed, 0.62 ** (levels_needed - 1)
 if left > 0.01:
     print(f"Not yet: {levels_needed} levels leave {left:.1%}.")
 elif before <= 0.01:
-    print(f"More than it takes: one level less leaves {before:.2%}.")
+    print(f"More than it takes: one level fewer leaves {before:.2%}.")
 else:
     print(f"Right: {levels_needed} levels leave {left:.2%}.")
 
@@ -227,8 +259,9 @@ else:
 # <details><summary>Answers</summary>
 #
 # 1. Ten: `0.62 ** 9` is still 1.4 %.
-# 2. The "new" values are the old ones, so the control is the ticket itself, and all its numbers are the ticket's. A
-#    control that controls nothing looks like a failed experiment or, worse, like a discovery.
+# 2. The "new" values are the old ones. So the control is the ticket itself, and gives
+#    the ticket's numbers. A control that controls nothing looks like a failed
+#    experiment or, worse, like a discovery.
 # </details>
 #
 # The [sheet for this notebook](exercises/00_start_here.py) has more, with checks.
@@ -269,10 +302,11 @@ else:
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does a ticket look like?
 #
-# The first layer joins each pixel to 300 neurons. How many of these connections did each pixel keep? Nobody told the
-# pruning which pixels show clothes. But beware of patterns: chance makes some, too. So beside the ticket stands its
-# mask [shuffled](glossary.md#shuffled): as many weights, in random places. On the right you see how much each pixel varies
-# from picture to picture.
+# The first layer joins each pixel to 300 neurons. How many of these connections did
+# each pixel keep? Nobody told the ticket which pixels show clothes. But beware of
+# patterns: chance makes some, too. So the picture in the middle shows the same mask
+# [shuffled](glossary.md#shuffled): as many weights, in random places. On the right you
+# see how much each pixel varies from picture to picture.
 
 # %% tags=["deep"]
 chance = lthlab.shuffle_masks(ticket.masks, seed=SEED)
@@ -306,9 +340,12 @@ for name, masks in (("ticket", ticket.masks), ("shuffled", chance)):
 
 # %% [markdown] tags=["deep"]
 # *One ticket, one shuffle (n = 1).* The pattern is real: pixels that hardly change keep fewer connections than chance
-# would give them. It is also weak: much of the speckle on the left is there in the middle as well.
+# would give them. It is also weak: the picture in the middle has much of the same
+# speckle.
 
 # %% [markdown] tags=["deep"]
 # **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis: Finding Sparse, Trainable Neural Networks*, ICLR
 # 2019. H. Zhou, J. Lan, R. Liu and J. Yosinski, *Deconstructing Lottery Tickets*, NeurIPS 2019. H. Xiao, K. Rasul and R.
-# Vollgraf, *Fashion-MNIST*, 2017. LeNet: Y. LeCun et al., Proceedings of the IEEE 86, 1998.
+# Vollgraf, *Fashion-MNIST*, 2017. S. Greydanus and D. Kobak, *Scaling Down Deep
+# Learning with MNIST-1D*, ICML 2024. LeNet: Y. LeCun et al., Proceedings of the IEEE
+# 86, 1998.

@@ -1,11 +1,12 @@
 # %% [markdown]
 # # Dense training, and what it costs
 #
-# Before we throw weights away, let us see what it means to keep them all. You train a network with twelve lines of your
-# own, count what that takes, and carry the same sum over to a network six hundred thousand times larger.
+# Before we throw weights away, let us see what it means to keep them all. You train a
+# network with twelve lines of code and count what that takes. Then you do the same sum
+# for a network six hundred thousand times larger.
 #
 # **After this notebook you can**
-# - write a training loop, and say what each of its lines does;
+# - read a training loop, and say what each of its lines does;
 # - count the weights and the operations of a network by hand;
 # - estimate what a training costs, and name the assumptions that the estimate hangs on.
 #
@@ -39,13 +40,16 @@ model = lthlab.build_model("lenet-300-100", dataset, seed=0)
 #
 # The network of notebook 00 turns 784 pixels into 300 numbers, these into 100, and these into ten. At each layer the
 # numbers that come in are a list, and the [weights](glossary.md#weight) are a matrix with one row for each neuron.
-# Matrix times list (`@` in Python) gives one sum per neuron. A *bias*, one number per neuron, is added. In all layers but
-# the last, negative sums are then set to zero (*ReLU*). The last layer gives one number for each class, and the largest
-# wins.
+# Matrix times list (`@` in Python) gives one sum per neuron. A *bias*, one number per
+# neuron, is added. In all layers but the last, negative sums are then set to zero
+# (*ReLU*). The last layer gives one number for each class, and the largest wins. In the
+# code the layers are called `fc1`, `fc2` and `out`. The library that computes all this
+# is *PyTorch*, `torch` for short.
 #
-# The [loss](glossary.md#loss) says how wrong these ten numbers are. It turns them into probabilities and takes minus the
-# logarithm of the one that the true class was given: a probability of 1 costs nothing, a probability of 0.1 costs
-# ln 10.
+# The [loss](glossary.md#loss) says how wrong these ten numbers are. It first turns them
+# into ten probabilities: *e* to the power of each, divided by the sum of all ten. Then
+# it takes minus the logarithm of the probability that the true class got. A probability
+# of 1 costs nothing, a probability of 0.1 costs ln 10, about 2.3.
 
 # %%
 pixels = dataset.validation.x[0].flatten()  # 784 numbers
@@ -64,8 +68,8 @@ print(f"before training: {now['accuracy']:.1%} right, loss {now['loss']:.2f}")
 print(f"an even guess:   10.0% right, loss {math.log(10):.2f}")
 
 # %% [markdown]
-# The weights are still random, and so is the guess. The loss is above that of an even guess: the untrained network is
-# wrong, and sure of it.
+# The weights are still random, and so is the guess. The loss is above that of an even
+# guess: the untrained network is wrong, and more sure of itself than it should be.
 
 # %% [markdown]
 # ## 2. Training in twelve lines
@@ -93,8 +97,9 @@ for batch in order.split(60):
 print(f"after one epoch: {lthlab.evaluate(mine, dataset.validation)['accuracy']:.1%}")
 
 # %% [markdown]
-# There is no more to it. `lthlab.train` is the same loop, with notes on how it went and, later, masks. It follows a
-# [recipe](glossary.md#recipe). Do both end at the same weights?
+# There is no more to it. `lthlab.train` is the same loop. It also keeps notes on how
+# the training went, and later it takes masks. It follows a
+# [recipe](glossary.md#recipe). Do both loops end at the same weights?
 
 # %%
 recipe = lthlab.recipe_for("lenet-300-100", dataset)
@@ -103,16 +108,18 @@ one_epoch = replace(recipe, duration="1ep")  # a copy with that one change
 lthlab.train(theirs, dataset, one_epoch, seed=0)
 
 pairs = zip(mine.parameters(), theirs.parameters(), strict=True)
+# detach(): the bare numbers, without their gradients
 largest = max((a - b).detach().abs().max().item() for a, b in pairs)
 print(f"largest difference between my weights and theirs: {largest:.0e}")
 
 # %% [markdown]
-# They do, up to the last digits.
+# They do, except for rounding in the last digits.
 
 # %% [markdown]
 # ## 3. The whole training
 #
-# Ten epochs, with a look at both losses after each: on the images that it learns from, and on others.
+# Now we train for ten epochs. After each we look at two losses: one on the images that
+# the network learns from, one on others.
 
 # %%
 history = lthlab.train(model, dataset, recipe, seed=0, progress=True)
@@ -126,7 +133,7 @@ plots.race(history.table.assign(arm="dense"), ax=right)
 right.set(title=f"accuracy: {history.value():.1%} at the end")
 figure.tight_layout()
 plots.show(
-    "Left, the loss against epochs: on training images it falls all the way; on "
+    "Left, the loss against epochs: on training images it falls almost to the end; on "
     "validation images it falls for some epochs, then rises a little. Right, the "
     f"validation accuracy: it climbs early and ends at {history.value():.0%}."
 )
@@ -135,8 +142,9 @@ plots.show(
 # *One run (n = 1 seed). Training loss: the mean over the batches since the last point. Validation loss: 2,000 images that
 # are not trained on.*
 #
-# The training loss keeps falling; the validation loss soon does not. The network has begun to learn its training images
-# by heart (*overfitting*). That is why we only believe what it does on images that it was not trained on.
+# The training loss falls almost to the end; the validation loss soon stops falling. The
+# network has begun to learn its training images by heart (*overfitting*). That is why
+# we only believe what it does on images that it was not trained on.
 
 # %% [markdown]
 # ## 4. What it takes
@@ -148,6 +156,7 @@ LAYERS = ["fc1: 784 to 300", "fc2: 300 to 100", "out: 100 to 10"]
 bets.pick("01-layer", "The layer with more weights than the other two together", LAYERS)
 
 # %%
+# the number of weights in each matrix; biases are left out
 counts = [weight.numel() for weight in lthlab.prunable_weights(model).values()]
 for layer, count in zip(LAYERS, counts, strict=True):
     share = count / sum(counts)
@@ -161,10 +170,14 @@ bets.reveal("01-layer", LAYERS[counts.index(max(counts))])
 # Each weight costs two operations an image: one multiplication and one addition. Operations of this kind are called
 # [FLOPs](glossary.md#flop).
 #
-# Training costs more than use. On the way back, each layer needs two more products of the same size: one for the gradient of
-# its weights, one for that of its inputs, which the layer before needs. The first layer is spared the second one, as nobody
-# adjusts pixels. So a deep network takes about **three times** as much, six FLOPs a weight and image, and ours, with its
-# large first layer, a little over twice as much:
+# Training costs more than use. `loss.backward()` goes back through the layers, from the
+# last to the first. On this way back each layer needs two more products of the same
+# size: one for the gradient of its weights, one for that of its inputs, which the layer
+# before needs. The first layer is spared the second one, as nobody adjusts pixels.
+#
+# So in a deep network training takes about **three times** as much as use: six FLOPs
+# for each weight and image. Ours has a large first layer, and takes a little over twice
+# as much:
 
 # %%
 images = 60 * recipe.steps(dataset)  # 10 epochs in batches of 60
@@ -173,7 +186,7 @@ backward = 2 * forward - 2 * counts[0] * images
 counted = cost.training_flops(model, dataset, recipe).total
 speed = counted / history.seconds
 print(f"by hand:        {forward + backward:,} FLOPs to train")
-print(f"PyTorch counts: {counted:,}, {counted / forward:.1f} times the way forwards")
+print(f"PyTorch counts: {counted:,}, {counted / forward:.1f} times one way forwards")
 print(f"in {history.seconds:.1f} s: {speed / 1e9:.0f} billion FLOPs a second")
 
 # %% [markdown]
@@ -196,7 +209,7 @@ for name in left + right:
     ax.annotate(name, models.loc[name, ["year", "value"]], va="center", **place)
 ax.axhline(sum(counts), color="0.5", linestyle=":")
 ax.text(2008, 3.5e5, "the network of this notebook")
-ax.set(yscale="log", xlabel="year", ylabel="parameters", xlim=(1997, 2031))
+ax.set(yscale="log", xlabel="year", ylabel="parameters", xlim=(1997, 2034))
 times = published["GPT-3"] / published["GPT-2"]
 plots.show(
     "Parameters of published networks against the year, each line ten times the one "
@@ -206,11 +219,13 @@ plots.show(
 print(f"GPT-3: {published['GPT-3']:.3g} parameters, {times:.0f} times as many as GPT-2")
 
 # %% [markdown]
-# *A selection of networks, not a census. In this list the record rises until 2021; several makers no longer publish their
-# counts.*
+# *Each line across the picture stands for ten times the one below. A selection of
+# networks, not a census. In this list the record rises until 2021; several makers no
+# longer publish their counts.*
 #
-# GPT-3 (Brown et al. 2020) was trained on 300 billion pieces of text, or *tokens*. The rule of section 4, six FLOPs a
-# weight and example, is all we need.
+# GPT-3 (Brown et al. 2020) was trained on 300 billion pieces of text, or *tokens*. Each
+# token counts as one example. Section 4 gives all that we need: six FLOPs for each
+# weight and example, and the speed of this computer.
 
 # %%
 SPANS = ["less than a year", "1 to 100 years", "100 to 10,000 years", "more than that"]
@@ -218,31 +233,33 @@ bets.pick("01-years", "To train GPT-3, this computer would take", SPANS)
 
 # %%
 work = 6 * published["GPT-3"] * published["GPT-3 tokens"]
-years = work / speed / 3.15e7  # seconds of a year
+years = work / speed / 3.15e7  # seconds in a year
 paper = published["GPT-3 training FLOPs"]
 print(f"our rule: {work:.2e} FLOPs; the paper's appendix D: {paper:.2e}")
 print(f"at the speed measured above: {years:,.0f} years")
 bets.reveal("01-years", SPANS[sum(years > limit for limit in (1, 100, 10_000))])
 
 # %% [markdown]
-# What it costs depends on the hardware, its price and its electricity. This is the whole sum, with an assumption in each
-# line:
+# What that costs depends on the hardware, its price and its electricity. Here is the
+# whole sum. Each number at its top can be changed, and most of them are assumptions.
+# *CO2e* is CO2 together with other greenhouse gases, counted as the CO2 that would warm
+# as much.
 
 
 # %%
 def training_bill(
     parameters=175e9,  # weights
     tokens=300e9,  # examples
-    flops_per_second=28e12,  # of one V100 card; a hopeful figure (Li 2020)
+    flops_per_second=28e12,  # of one V100 graphics card; a hopeful figure (Li 2020)
     dollars_per_hour=1.50,  # rent of one card, the lowest price (Li 2020)
     watts=330,  # one card and its share of the server (Patterson et al. 2021)
-    overhead=1.10,  # cooling and power supply of the building (the same)
-    grams_per_kwh=429,  # CO2e of the electricity (the same)
+    overhead=1.10,  # cooling and power supply of the building (same paper)
+    grams_per_kwh=429,  # CO2e of the electricity (same paper)
 ):
     hours = 6 * parameters * tokens / flops_per_second / 3600
     kwh = hours * watts / 1000 * overhead
     return {
-        "years on one card": hours / 8766,
+        "years on one card": hours / 8766,  # hours in a year
         "million dollars": hours * dollars_per_hour / 1e6,
         "MWh": kwh / 1000,
         "tonnes CO2e": kwh * grams_per_kwh / 1e6,
@@ -260,8 +277,10 @@ print(f"at their speed: {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e")
 print("their totals:   1,287 MWh, 552 tonnes CO2e (Patterson et al. 2021)")
 
 # %% [markdown]
-# **Such a bill is a product of assumptions.** Double one factor and the bill doubles; double the speed and it halves. Before
-# you quote a bill, ask for its factors.
+# Our bill comes close to the published ones, because it makes the same assumptions.
+#
+# **Such a bill is a product of assumptions.** Double one factor and the bill doubles;
+# double the speed and it halves. Before you quote a bill, ask for its factors.
 
 # %% [markdown]
 # ## 6. Are all these weights needed?
@@ -293,11 +312,13 @@ plots.show(
 # ## 7. Your turn
 #
 # 1. The marked line below counts the FLOPs of training a network with layers of 1,000 and 100 neurons for one epoch of
-#    8,000 images. It forgets something. Mend it; the cell says whether you are right.
-# 2. In the loop of section 2, set `lr=0.1`, then `lr=1e-6`, and run it again. What happens, and why? What if you
-#    leave out `zero_grad`?
-# 3. With `training_bill`, find the price of GPT-3 if 90 % of its weights had been removed *before* training, and every
-#    FLOP on a removed weight were saved. What would have to be true for that?
+#    8,000 images. It forgets something. Correct it; the cell says whether you are
+#    right.
+# 2. In the loop of section 2, set `lr=0.1` and run it again, then `lr=1e-6`. What
+#    happens, and why? What if you leave out `zero_grad`?
+# 3. Suppose 90 % of the weights of GPT-3 had been removed *before* training, and every
+#    FLOP on a removed weight had been saved. Find the price with `training_bill`. What
+#    would have to be true for that?
 
 # %%
 weights = [784 * 1000, 1000 * 100, 100 * 10]
@@ -318,7 +339,8 @@ else:
 # 2. Too large a step overshoots, and the loss jumps about or explodes. With too small a step next to nothing changes in
 #    one epoch. Without `zero_grad` each gradient is added to all those before it, so old batches keep pulling.
 # 3. `training_bill(parameters=17.5e9)`: a tenth of everything. One would have to know *which* weights to remove before
-#    training (notebooks 03 and 06), and the hardware would have to be faster for it (notebook 07).
+#    training (notebooks 03 and 06), and the hardware would have to run faster without
+#    them (notebook 07).
 # </details>
 #
 # The [sheet for this notebook](exercises/01_dense_training.py) has more, with checks.
@@ -328,12 +350,14 @@ else:
 #
 # - Training is a loop: guess, measure the loss, find the gradient, take a step.
 # - Cost follows the weights: two FLOPs a weight and example to use, up to six to train.
-# - Dollars, energy and CO2e are that, times assumptions. Print them beside every estimate.
+# - Dollars, energy and CO2e are these FLOPs times assumptions. Print the assumptions
+#   beside every estimate.
 #
-# **Next question**: most of a trained network's weights are small. How many of them can go? [Notebook
-# 02](02_magnitude_pruning.ipynb) removes them and looks.
+# **Next question**: most of a trained network's weights are small. How many of them can
+# go? [Notebook 02](02_magnitude_pruning.ipynb) removes some and sees what happens.
 #
-# The deep dives below: which clothes the network mixes up, what more width buys, bytes and grams, GPT-3 in use.
+# The deep dives below: which clothes the network mixes up, what more width buys, bytes
+# and grams, GPT-3 in use, a ton of CO2, and a bill with knobs.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: which clothes does it mix up?
@@ -358,12 +382,12 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# Shirts, T-shirts, pullovers and coats. At 28 x 28 pixels, so would you.
+# It mixes up shirts, T-shirts, pullovers and coats. At 28 x 28 pixels, you would, too.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what does more width buy?
 #
-# Four widths of the same network, the same data, half the epochs.
+# We train four widths of the same network on the same data, for half the epochs.
 
 # %% tags=["deep"]
 short, sizes = replace(recipe, duration="5ep"), []
@@ -426,18 +450,21 @@ print(f"= {grams:.3f} g CO2e at about the world's average, 480 g/kWh (Ember 2024
 print(f"to boil a litre of water takes {kettle / 3.6e6 / kwh:,.0f} times as much")
 
 # %% [markdown] tags=["deep"]
-# Nothing to worry about. But nobody trains *one* network, and nobody stops at this size. To meter a real run in place of
+# Nothing to worry about. But nobody trains *one* network, and nobody stops at this size. To meter a real run instead of
 # assuming, see [CodeCarbon](https://github.com/mlco2/codecarbon).
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: what GPT-3 takes in use
 #
-# "Dozens of neural network chips", says the article. NVIDIA's V100, the card of those years, holds 32 GB at most. Besides
-# the weights, each conversation needs memory: of every token, each layer keeps a *key* and a *value*, two lists of
-# numbers that later tokens look at. We take conversations as long as the model allows.
+# How many chips does it take to use GPT-3? "Dozens of neural network chips", says the
+# article. NVIDIA's V100, the card of those years, holds 32 GB at most. Besides the
+# weights, each conversation needs memory: of every token, each layer keeps a *key* and
+# a *value*, two lists of numbers that later tokens look at. We take conversations as
+# long as the model allows.
 
 # %% tags=["deep", "article-03"]
 weights = 2 * published["GPT-3"]  # bytes: 16 bits each
+# for each token: a key and a value in each layer, two bytes a number
 token = 2 * 2 * published["GPT-3 layers"] * published["GPT-3 width"]
 conversation = token * published["GPT-3 context"]
 print(f"weights {weights / 1e9:.0f} GB; a conversation {conversation / 1e9:.1f} GB")
@@ -447,7 +474,8 @@ for conversations in (0, 1, 16, 64):
     print(f"{conversations:2} conversations at once: {cards} cards")
 
 # %% [markdown] tags=["deep"]
-# One copy of the weights takes fewer than dozens of cards. To serve many people at once takes dozens.
+# One copy of the weights does not take dozens of cards. Serving many people at once
+# does.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: a ton of CO2

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Magnitude pruning
 #
-# A trained network can lose nine in ten weights and hardly notice, if one picks the right nine and lets the
-# rest train a little more. You prune by eye, then by function, and learn to tell a
-# finding from luck.
+# The trained network of notebook 01 can lose nine in ten of its weights and hardly
+# notice, if you pick the right nine and let the rest train a little more. You prune by
+# eye, then by function, and learn to tell a finding from luck.
 #
 # **After this notebook you can**
 # - prune with `prune(scores, masks, fraction)`;
@@ -37,12 +37,13 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 # %% [markdown]
 # ## 1. Five by five
 #
-# We want to keep 15 of the 25 weights of a small layer. Which ten go, if *small* means *unimportant*? Put your finger on
-# them.
+# A small layer has the 25 weights of the table `VALUES` below. We want to keep 15 of
+# them. Which ten go, if *small* means *unimportant*? Put your finger on them.
 #
-# [Pruning](glossary.md#pruning) takes two steps. A [score](glossary.md#score) says how much each weight matters; for
-# [magnitude](glossary.md#magnitude) pruning it is the absolute value. Then the lowest scores are dropped, and the
-# [mask](glossary.md#mask) says what is left. The marked line is not right yet. Mend it.
+# [Pruning](glossary.md#pruning) has two parts. A [score](glossary.md#score) says how
+# much each weight matters; for [magnitude](glossary.md#magnitude) pruning it is the
+# absolute value. Then the lowest scores are dropped, and the [mask](glossary.md#mask)
+# says what is left. The line marked `your line` is not right yet. Correct it.
 
 # %%
 VALUES = [
@@ -66,11 +67,11 @@ print("Right." if kept == 15 else hint)
 # %%
 masks = prune(scores, everything, fraction=0.4)
 before = tiny.weight.detach().clone()
-apply_masks_(tiny, masks)
+apply_masks_(tiny, masks)  # sets the pruned weights of `tiny` to zero
 pictures = {
-    "weights": (before, {"cmap": "vlag", "center": 0}),
+    "weights": (before, {"cmap": "vlag_r", "center": 0}),
     "scores: |weight|": (before.abs(), {"cmap": "viridis"}),
-    "pruned": (tiny.weight.detach(), {"cmap": "vlag", "center": 0}),
+    "pruned": (tiny.weight.detach(), {"cmap": "vlag_r", "center": 0}),
 }
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
 for ax, (title, (values, colours)) in zip(axes, pictures.items()):
@@ -83,14 +84,16 @@ share = lthlab.density(masks)
 print(f"density {share:.0%}, sparsity {1 - share:.0%}")
 
 # %% [markdown]
-# [Density](glossary.md#density) is the fraction that is kept, [sparsity](glossary.md#sparsity) the fraction that is gone.
-# Look for the weights of size 0.3: there are three, and only two had to go. Where scores tie, those that come first go.
+# [Density](glossary.md#density) is the fraction that is kept,
+# [sparsity](glossary.md#sparsity) the fraction that is gone. Blue weights are positive,
+# red ones negative. Look for the weights of size 0.3: there are three, and only two had
+# to go. Where scores tie, those that come first go.
 
 # %% [markdown]
 # ## 2. A whole network
 #
-# Now we train the network of notebook 01 and set the smallest of its weights to zero. It is *not* trained again.
-# **Predict.**
+# Now we train the network of notebook 01 and set the smallest nine in ten of the
+# weights in each layer to zero. It is *not* trained again. **Predict.**
 
 # %%
 question = "Accuracy with nine in ten weights pruned, not trained again, in percent"
@@ -113,22 +116,32 @@ bets.reveal("02-tenth", 100 * right)
 # %% [markdown]
 # ## 3. How sure can one be?
 #
-# That was one network. Another [seed](glossary.md#seed) gives other first values, and another accuracy. So from here on we
-# repeat everything with several seeds; each repetition is a [replicate](glossary.md#replicate). What can a handful
-# tell? The knobs hold ten finished runs of each comparison. Draw
-# five of them, then draw again, and watch the [interval](glossary.md#confidence-interval) and the verdict. (*Permuted
+# That was one network. Another [seed](glossary.md#seed) gives other first values, and
+# another accuracy. So from here on we repeat everything with several seeds; each
+# repetition is a [replicate](glossary.md#replicate). What can a handful tell?
+#
+# The panel below holds finished runs with ten seeds. Draw five of them, then draw
+# again. Watch the verdict, and the [interval](glossary.md#confidence-interval): a range
+# around the mean difference, which says how far that mean can be trusted. (*Permuted
 # sizes* is a control of notebook 04.)
 
 # %%
 widgets.evidence()
 
 # %% [markdown]
-# **What 95 % means.** The bracket is made so that, if we did the whole experiment again and again, 95 in 100 brackets would
-# hold the true mean. It does *not* say that 95 % of the networks lie inside. And where it holds zero, no difference was
-# *seen*. There may be one all the same.
+# **What the draws show.** The large difference (*ticket minus reinitialised* on
+# mnist1d) is seen with any five seeds. A small one is seen with some five seeds, and
+# missed with others.
 #
-# **Why pairs.** Some seeds are lucky for every method. So all methods prune the same networks, we subtract seed by seed, and
-# what a seed gave to both drops out. Such an interval is one of [paired differences](glossary.md#paired-difference).
+# **What 95 % means.** The interval is made so that, if we did the whole experiment
+# again and again, 95 in 100 intervals would hold the true mean. It does *not* say that
+# 95 % of the networks lie inside. And where it holds zero, no difference was *seen*.
+# There may be one all the same.
+#
+# **Why pairs.** Some seeds are lucky for every method. So all methods prune the same
+# networks, and we subtract seed by seed. What a seed gave to both drops out. Such an
+# interval is one of [paired differences](glossary.md#paired-difference). Choose the
+# comparison on fashion-mini, switch to *not in pairs*, and see how much wider it gets.
 #
 # **How to read a line.** "+1.2 [+0.4, +2.0], n = 5" means: 1.2 percentage points better on average, interval 0.4 to 2.0,
 # from five seeds. The 5 counts seeds, not points.
@@ -174,10 +187,11 @@ def one_seed(seed):  # train a network, then prune it in every way
     return dense, by_scores(dense, seed, WAYS)
 
 
+# delayed() notes each call down; Parallel() makes them all
 jobs = (delayed(one_seed)(seed) for seed in range(5))
 networks, rows = zip(*Parallel(n_jobs=-1)(jobs))  # on all cores at once
 COLUMNS = ["arm", "density", "seed", "value"]
-cut = pd.DataFrame(sum(rows, []), columns=COLUMNS)
+cut = pd.DataFrame(sum(rows, []), columns=COLUMNS)  # sum: one list out of five
 ax = plots.accuracy_by_density(cut, markersize=9)
 ax.set_title("pruned at once, not trained again")
 means = cut[cut["density"] == 0.1].groupby("arm")["value"].mean()
@@ -197,21 +211,24 @@ for arm, against in PAIRS:
 # %% [markdown]
 # ## 5. Train again: at once, or step by step?
 #
-# To train what is left, from the values it has, is called [fine-tuning](glossary.md#fine-tuning). One can prune *at once*,
-# then train. Or one can prune a part, train, prune a part of the rest, train: *step by step*. Is it the small steps that
-# help, or the longer training? Four [arms](glossary.md#arm):
+# Notebook 00 set the weights back to their first values. Here they keep their trained
+# values: training what is left from there is called
+# [fine-tuning](glossary.md#fine-tuning). We can prune *at once*, then train. Or we can
+# prune a part, train, prune a part of the rest, train, and so on: *step by step*. Which
+# helps, the small cuts or the longer training? We compare four [arms](glossary.md#arm):
 #
-# - **step by step**: three epochs of training after each cut;
-# - **at once, 3 epochs**: one cut, trained as long as a single step;
+# - **step by step**: four cuts, and three epochs of training after each;
+# - **at once, 3 epochs**: one cut, and three epochs of training;
 # - **at once, as long**: one cut, trained as long as *step by step* in all;
 # - **dense, as long**: no cut, but the same extra training.
 
 # %%
-ENDS = ["below step by step", "level with it", "above it"]
-bets.pick("02-steps", "With 1 % of the weights, at once, as long ends", ENDS)
+ENDS = ['below "step by step"', "with no difference seen", "above it"]
+bets.pick("02-steps", 'With 1 % of the weights, "at once, as long" ends', ENDS)
 
 # %% [markdown]
-# In the next two cells, read the lines that begin with `masks =` and `once =`.
+# The next two cells hold the experiment. In the second, read the lines that begin with
+# `masks =` and `once =`: they make the cuts.
 
 # %%
 STAIRS = [0.3, 0.1, 0.03, 0.01]  # what is kept after each cut
@@ -261,7 +278,8 @@ for ax, kept in zip(axes, (0.1, 0.01)):
         ax.errorbar(mean, arm, xerr=[[mean - low], [high - mean]], fmt=mark, capsize=4)
         told.append(f"{arm} at {kept:.0%}: {gap.points()}")
     ax.axvline(0, color=plots.arm_color("dense"), linestyle="--")
-    ax.set(title=f"{kept:.0%} of the weights", xlabel="points, minus dense, as long")
+    ax.set_title(f"{kept:.0%} of the weights")
+    ax.set_xlabel("points above (+) or below (-) 'dense, as long'")
 axes[0].set_ylim(2.5, -0.5)
 figure.tight_layout()
 plots.show(f"Points, minus the dense network trained as long. {'; '.join(told)}.")
@@ -273,18 +291,23 @@ bets.reveal("02-steps", ENDS[0 if gap.high < 0 else 2 if gap.low > 0 else 1])
 # *Paired differences, mean and 95 % interval (n = 5), same networks and recipe; all pruned globally by magnitude. Dashed:
 # dense, as long.*
 #
-# With a tenth of the weights none of the three is seen to end lower than the dense network. With a hundredth all do, and the
-# single cut with a short training by most. Give it the whole training, and it ends no lower than step by step. Here the
-# longer training helped, not the small steps. (Han et al. 2015, and many since, report that small steps help in larger
-# networks. Look first whether the single cut was given as many epochs.)
+# With a tenth of the weights, none of the three is seen to end below the dense network.
+# With a hundredth, all three do, and the single cut with a short training ends lowest.
+# Train it as long as *step by step*, and it ends no lower. Here the longer training
+# helped, not the small cuts.
+#
+# Han et al. (2015), and many since, report that small cuts help in larger networks.
+# Before you believe such a report, check whether the single cut was given as many
+# epochs.
 #
 # ### Nine in ten
 #
-# Now the first sentence of this notebook, against the dense network that we started from, and against the same with as many
-# epochs more.
+# Now we test the first sentence of this notebook. We compare with the dense network
+# that we started from, and with the same network trained for as many more epochs.
 
 # %% tags=["article-06"]
 tenth = trained[trained["density"] == 0.1]
+# where all weights are kept, every arm holds the dense networks: take one of them
 first = cut.query("density == 1 and arm == 'random'").assign(arm="dense, at first")
 reached = lthlab.interval(tenth.query("arm == 'step by step'")["value"])
 print(f"step by step, 10 % of the weights: {reached.percent()}")
@@ -297,13 +320,16 @@ safe = "lies outside both intervals" if lowest > -0.01 else "cannot be excluded"
 print(f"A loss of more than one point {safe}.")
 
 # %% [markdown]
-# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point of accuracy with them. The
-# article of notebook 01 says so, too.
+# *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point
+# of accuracy has gone with them. The article of notebook 01 says the same of pruning in
+# general. But this is one network on clothes. On signals the same kind of pruning costs
+# several points: see row 6 of [this table](README.md#the-article-sentence-by-sentence).
 
 # %% [markdown]
 # ## 6. What this does not save
 #
-# A tenth of the weights: what does that save in use, and what in training? In operations, [FLOPs](glossary.md#flop):
+# We keep a tenth of the weights. What does that save in use, and what in training? We
+# count operations, [FLOPs](glossary.md#flop):
 
 # %% tags=["article-07"]
 tenth_masks = prune(magnitude(model), full_masks(model), 0.9, "global")
@@ -317,14 +343,17 @@ print(f"to prune: {again / 1e9:.0f} billion more, zeros included")
 
 # %% [markdown]
 # Pruning after training makes training *dearer*, not cheaper: we trained the whole network first. What it can lower is the
-# cost of *use*, and that only where zeros are skipped. Are they? Notebook 07 takes the time. To save in training, one would
-# have to prune *before* it.
+# cost of *use*, and that only where zeros are skipped. Are they? Notebook 07 measures
+# it. To save in training, we would have to prune *before* it.
 
 # %% [markdown]
 # ## 7. The board
 #
-# One suspect has been questioned: **longer training**. On signals it is worth more than a point to a *dense* network. So only
-# networks that were trained equally long may be compared.
+# One suspect has been tested, with ten seeds that we ran beforehand: **longer
+# training**. A *dense* network was trained for as long as the whole search for the
+# ticket takes. On signals (mnist1d) that is worth more than a point; on clothes
+# (fashion-mini) we cannot tell. So compare only networks that were trained equally
+# long.
 
 # %%
 plots.show(board(2))
@@ -337,8 +366,8 @@ plots.show(board(2))
 #
 # <details><summary>Answers</summary>
 #
-# 1. No difference was seen: zero lies inside, and three seeds could only have seen a large one. In the second paper an arm is
-#    missing: a single cut and fifty epochs.
+# 1. No difference was seen: zero lies inside, and three seeds could only have shown a
+#    large one. In the second paper an arm is missing: a single cut and fifty epochs.
 # </details>
 #
 # The [sheet for this notebook](exercises/02_magnitude_pruning.py) has more, with checks.
@@ -346,12 +375,14 @@ plots.show(board(2))
 # %% [markdown]
 # ## Take away
 #
-# - To prune is to score every weight and keep the best. The scope says who competes with whom.
+# - Pruning means to score every weight and keep the best. The scope says which weights
+#   compete.
 # - A finding has seeds, an interval, and arms that were trained equally long.
 # - Here nine in ten weights can go, if the rest is trained again. That saves no training.
 #
-# **Next question**: take such a mask and train the small network alone, *from the beginning*. That was long found to work
-# less well (Han et al. 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb) tries.
+# **Next question**: can we take such a mask and train the small network alone, *from
+# the beginning*? For a long time people found that this works less well (Han et al.
+# 2015; Li et al. 2017). [Notebook 03](03_winning_tickets.ipynb) tries it.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dive: a score from 1989
@@ -362,7 +393,7 @@ plots.show(board(2))
 #
 # $$\delta E_i \approx \tfrac{1}{2} h_{ii} w_i^2$$
 #
-# A small weight can matter if the loss is sharply curved in it; a large one can be idle. The name tells you that the
+# A small weight can matter if the loss is sharply curved in it; a large one can be idle. The year tells you that the
 # question is older than most networks.
 
 # %% tags=["deep"]
@@ -384,16 +415,17 @@ plots.show(
 # %% [markdown] tags=["deep"]
 # *4,000 randomly chosen weights of the first layer; the few below the axes are left out. Curvature from 128 training
 # images (in Gauss-Newton form: see `obd??`), scored once.* The two scores agree in tendency (up and to the right), and
-# disagree by orders of magnitude on single weights. Who is right is not a matter of taste; we can measure.
+# disagree by orders of magnitude on single weights. Which of them is right is not a
+# matter of taste: we can measure it.
 
 # %% tags=["deep", "article-05"]
 OBD = {"OBD, layer": (obd, "layer"), "OBD, global": (obd, "global")}
 runs = (delayed(by_scores)(net, seed, OBD) for seed, net in enumerate(networks))
 found = pd.DataFrame(sum(Parallel(n_jobs=-1)(runs), []), columns=COLUMNS)
 scored = pd.concat([cut, found], ignore_index=True)
-plots.accuracy_by_density(scored, markersize=9).set_title(
-    "pruned at once, not trained again"
-)
+ax = plots.accuracy_by_density(scored, markersize=9)
+ax.set_title("pruned at once, not trained again")
+ax.legend(loc="upper left", bbox_to_anchor=(1, 1))  # beside the lines, not on them
 means = scored[scored["density"] == 0.1].groupby("arm")["value"].mean()
 told = ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items())
 plots.show(f"Validation accuracy falls with the weights kept. With 10 % kept: {told}.")
@@ -404,8 +436,9 @@ for scope in ("layer", "global"):
         print(f"{kept:3.0%} kept, {scope}: OBD minus magnitude: {gap.points()}")
 
 # %% [markdown] tags=["deep"]
-# *n = 5, paired.* Lines of one scope lie close together: here the scope matters more than the score. Only globally, with
-# 5 % kept, is there a difference, and it is in favour of plain magnitude. Remember the derivation when you judge OBD:
+# *n = 5, paired.* Lines of one scope lie close together: here the scope matters more
+# than the score. A difference is seen only globally with 5 % kept, and it is in favour
+# of plain magnitude. Remember the derivation when you judge OBD:
 # the estimate is for removing *one* weight from a network at rest, while all others stay. Remove nine in ten at once, and
 # that no longer holds. (LeCun and colleagues removed a few at a time, and computed the scores anew.)
 
@@ -451,8 +484,9 @@ told = ", ".join(f"{arm} {mean:.0%}" for arm, mean in means.items())
 plots.show(f"Accuracy before and after three epochs. After: {told}; dense {level:.0%}.")
 
 # %% [markdown] tags=["deep"]
-# *Mean and 95 % interval, n = 5; where no bar is seen, it is smaller than the dot.* Training repairs most of the damage, and
-# most of the differences with it. Pruned globally, both scores reach the dense network. Gale, Elsen and Hooker (2019)
+# *Mean and 95 % interval, n = 5; where no bar is seen, it is smaller than the dot.*
+# Training repairs most of the damage, and most of the differences disappear. Pruned
+# globally, both scores reach the dense network. Gale, Elsen and Hooker (2019)
 # report from much larger networks that plain magnitude is hard to beat once the network is trained again.
 
 # %% [markdown] tags=["deep"]
@@ -499,7 +533,9 @@ for name, weight in lthlab.prunable_weights(untrained).items():
 # %% [markdown] tags=["deep"]
 # ## Deep dive: bytes
 #
-# What is saved at once is room, if one stores the survivors and, say, a bit for each weight:
+# What pruning saves at once is storage. *Bitmap* stores the kept weights, and one bit
+# for each weight that says whether it is kept. [CSR](glossary.md#csr) stores them with
+# their places:
 
 # %% tags=["deep"]
 room = pd.Series(lthlab.cost.storage_bytes(tenth_masks)) / 1e6

@@ -1,11 +1,13 @@
 # %% [markdown]
 # # Winning tickets
 #
-# [Pruning](glossary.md#pruning) a trained network is easy. Training a pruned network from the start used to work badly.
-# In 2019 Jonathan Frankle and Michael Carbin put the survivors of pruning back to the values they had *before
-# training*, and the small network, a [winning ticket](glossary.md#winning-ticket), trained as well as the large one. You
-# read their method in twenty lines, run it with five [seeds](glossary.md#seed), and question the first two suspects in
-# our case: **luck** and **longer training**.
+# [Pruning](glossary.md#pruning) a trained network is easy. Training a pruned network
+# from the start used to work badly. In 2019 Jonathan Frankle and Michael Carbin put the
+# survivors of pruning back to the values they had *before training*, and the small
+# network, a [winning ticket](glossary.md#winning-ticket), trained as well as the large
+# one. You read their method in fourteen lines, run it with five
+# [seeds](glossary.md#seed), and question two suspects in our case: **luck** and
+# **longer training**.
 #
 # **After this notebook you can**
 # - write iterative [magnitude](glossary.md#magnitude) pruning, and say what goes wrong when one word of it is missing;
@@ -53,13 +55,14 @@ recipe = lthlab.recipe_for("lenet-300-100", dataset)
 plots.show(drawings.imp_cycle())
 
 # %% [markdown]
-# Train. Prune the weights that ended nearest to zero, a fifth of them. **Rewind**: put the survivors back to their
-# first values. Then go round again. Each round is a [level](glossary.md#level); level 0 is the dense network.
+# Train. Prune the fifth of the weights that ended nearest to zero. **Rewind**: put the
+# survivors back to their first values. Then go round again. Each round is a
+# [level](glossary.md#level); level 0 is the dense network.
 #
-# ## 2. Twenty lines
+# ## 2. Fourteen lines
 #
-# Here is the whole method. What does not belong to it is handed in: how to make a network, how to train it, how to
-# prune.
+# Here is the whole method. Three functions are handed in: one makes a network, one
+# trains it, one prunes it. `state_dict()` is PyTorch's dict of all values of a network.
 
 
 # %%
@@ -73,15 +76,16 @@ def imp(make_model, train_model, prune_masks, levels, keep=torch.clone):
     for _ in range(levels + 1):
         model.load_state_dict(initial)  # rewind
         lthlab.apply_masks_(model, masks)  # the pruned weights are exactly zero
-        accuracy = train_model(model, masks)  # and stay zero
+        accuracy = train_model(model, masks)  # they stay zero while it trains
         found.append((lthlab.density(masks), accuracy, masks))
         masks = prune_masks(model, masks)  # looks at the network just trained
     return found
 
 
 # %% [markdown]
-# Let us run three levels, with one [epoch](glossary.md#epoch) of training each. The shares are those of the paper:
-# 20 % of the remaining weights go at each level, 10 % in the output layer.
+# Let us go down three levels, with one [epoch](glossary.md#epoch) of training on each.
+# With level 0 that makes four trainings. The shares are those of the paper: 20 % of the
+# remaining weights go at each level, 10 % in the output layer.
 
 # %%
 short = replace(recipe, duration="1ep")
@@ -103,12 +107,13 @@ same = all(torch.equal(mine[-1][2][name], mask) for name, mask in library.masks.
 print("find_ticket of lthlab finds the same mask, all 266,200 entries of it:", same)
 
 # %% [markdown]
-# Now the trap. `keep=torch.clone` copies the initial values. Suppose the author forgot the copy: `initial` is then just
-# a second *name* for the model's weights.
+# Now the trap. `keep=torch.clone` copies the initial values. Suppose the author forgot
+# the copy: `initial` is then just a second *name* for the model's weights. What does
+# the line marked `rewind` put back then?
 
 # %%
 options = ["fall", "stay within a point", "rise by more than a point in all"]
-bets.pick("03-clone", "Without the copy, accuracy will from level to level", options)
+bets.pick("03-clone", "Without the copy, from level 0 to 3, accuracy will", options)
 
 # %%
 trap = imp(**parts, levels=3, keep=lambda value: value)  # no copy
@@ -118,10 +123,11 @@ change = trap[-1][1] - trap[0][1]
 bets.reveal("03-clone", options[0 if change < -0.01 else 2 if change > 0.01 else 1])
 
 # %% [markdown]
-# Training changes the weights, and `initial` changes with them. So "rewinding" puts back the *trained* values: every
-# level goes on where the last one stopped. That looks like a ticket that learns faster and faster. It is only
-# **longer training**, the suspect of part 4. With the copy, every level starts from step 0 and takes equally many steps:
-# in our runs this suspect has an alibi.
+# Training changes the weights, and `initial` changes with them. So "rewinding" puts
+# back the *trained* values: every level goes on where the last one stopped. That looks
+# like a ticket that learns faster and faster. It is only **longer training**, and part
+# 4 of the claim rules that out. With the copy, every level starts from step 0 and takes
+# as many steps as the dense network. So in our runs this suspect has an alibi.
 #
 # ## 3. Five seeds
 #
@@ -135,12 +141,14 @@ bets.reveal("03-clone", options[0 if change < -0.01 else 2 if change > 0.01 else
 # - **small dense**: an ordinary network with about as many weights as the ticket. Why not simply train that?
 # - **other order**: the ticket, with the training images in another order than when it was found.
 #
-# Which arm keeps what of the ticket? (*[Shuffled](glossary.md#shuffled)* comes in section 4: other weights survive.)
+# Which arm keeps what of the ticket? (In *[shuffled](glossary.md#shuffled)*, which
+# comes in section 4, other weights survive. So its values are *others'*.)
 
 # %%
 plots.show(drawings.arms(["dense", "ticket", "reinitialised", "shuffled"]))
 rivals = ["neither", "reinitialised alone", "small dense alone", "both of them"]
-bets.pick("03-rivals", "More than a point below dense, on average", rivals)
+question = "Which of reinitialised and small dense average over a point below dense"
+bets.pick("03-rivals", question, rivals)
 
 # %% [markdown]
 # You write the line that makes *reinitialised* a fair control. (Until you have, the runs below use ours.)
@@ -206,12 +214,14 @@ means = ", ".join(f"{arm} {mean:.1f} %" for arm, mean in by_seed.mean(axis=1).it
 plots.show(f"Accuracy at the end, a thin line for each of five seeds. Means: {means}.")
 
 # %% [markdown]
-# *Accuracy on the [validation set](glossary.md#validation-set). A thin line joins the arms of one seed; thick bars are
-# means. Data, recipe and number of steps are the same for all arms, and but for *other order* so is the order.*
+# *Accuracy on the [validation set](glossary.md#validation-set). A thin line joins the
+# arms of one seed; thick bars are means. All arms share the images, the recipe and the
+# number of steps. All but "other order" share the order of the images, too.*
 #
-# Some seeds are kind to every arm, some to none. So we subtract seed by seed (a
-# [paired difference](glossary.md#paired-difference)) and ask where the mean difference can lie: the 95 %
-# [confidence interval](glossary.md#confidence-interval) of notebook 02.
+# A seed can be kind or unkind to all arms at once. So we subtract seed by seed (a
+# [paired difference](glossary.md#paired-difference)) and ask where the mean difference
+# can lie: the 95 % [confidence interval](glossary.md#confidence-interval) of notebook
+# 02.
 
 # %%
 kept = final["kept"].iloc[0]
@@ -231,52 +241,58 @@ bets.reveal("03-rivals", "both of them" if len(below) == 2 else one)
 
 # %% [markdown]
 # Five seeds can never show that two networks are *equal*. We ask for less: a ticket is
-# **[matching](glossary.md#matching)** if the whole interval lies above -1 point. (One point is our margin. Frankle et al.
-# 2020 allow 0.2, which five seeds rarely tell.)
+# **[matching](glossary.md#matching)** if the whole interval lies above -1 point. (One
+# point is our margin. Frankle et al. 2020 allow 0.2 points. Five seeds are rarely
+# enough to show that.)
 #
 # What do the lines say?
 #
 # - *ticket*: it matches, over five seeds drawn afresh. **Luck of the draw** does not explain it.
 # - *other order*: the ticket matches in another order of the images, too. So it is not luck of the order either.
-# - *small dense*: the same number of weights in an ordinary network is not enough.
+# - *small dense*: about as many weights in an ordinary network are not enough.
 # - *reinitialised*: with new values the network is far behind after one epoch. But it ends less than a point below the
 #   dense one, if it is below at all. New values make it *slower*.
 #
-# The last line spoils the story. If new values do nearly as well, there is little left for part 2 of the claim to
-# explain. Is it so everywhere?
+# The last line spoils the story. If new values do nearly as well as the dense network,
+# there is little left for part 2 of the claim to explain. Is it so everywhere?
 #
 # ## 4. The same race, another network
 #
-# In notebook 00 the case was a small network on `mnist1d`. Here are the course's reference runs on it, ten seeds.
-# Choose 17.8 % and press *play*.
+# Notebook 00 also had a small network on signals, `mnist1d`. Here are the course's
+# reference runs of it, with ten seeds. Choose 17.8 % and press *play*.
 
 # %%
 widgets.ticket_race("mnist1d")
 
 # %% [markdown]
-# Here the ticket keeps up with the dense network, and the reinitialised arm falls far behind. So on one network the
-# values decide, and on the other they do not. Any verdict has to name its network, its data and its
-# [density](glossary.md#density). Notebook 04 takes the case where the values decide, and asks *what about them* does it.
+# Here the ticket keeps up with the dense network, and the reinitialised arm falls far
+# behind. *Shuffled* ends lower still. So on one network the values decide, and on the
+# other they do not. Any verdict has to name its network, its data and its
+# [density](glossary.md#density). Notebook 04 takes the case where the values decide,
+# and asks *what about them* does it.
 
 # %%
 plots.show(drawings.board(3))
 
 # %% [markdown]
-# *The board after notebook 03.* **Luck** is struck off. **The values** are charged on `mnist1d`. So is **longer
-# training**, because it is worth points to a network that gets it (notebook 02); our tickets did not get it. The others
-# wait.
+# *The board after notebook 03.* **Luck** is struck off: the interval of ten seeds,
+# ticket minus control, lies above zero. **The values** are charged on `mnist1d`.
+# **Longer training** keeps its charge from notebook 02, because it helps a network that
+# gets it. Our tickets did not get it. The others wait.
 #
 # ## 5. Your turn
 #
 # 1. On the [exercise sheet](exercises/03_winning_tickets.py): write one level of IMP and the rewinding, reach a verdict
 #    from intervals, and design a control. The sheet checks each.
-# 2. Change `-0.01` in the cell of intervals to `-0.002`, the margin of Frankle et al. Does the ticket still match? If
-#    not: is it worse, or do five seeds not tell?
+# 2. In the line that prints *ticket is matching*, change `-0.01` to `-0.002`, the
+#    margin of Frankle et al. Does the ticket still match? If not: is it worse, or are
+#    five seeds too few to tell?
 #
 # <details><summary>Answer to 2</summary>
 #
-# Look at the lower end of the ticket's interval. Above -0.2 points: still matching. Below it, with the upper end above
-# zero: not shown with five seeds, which is not the same as worse.
+# Look at the ticket's interval. If its lower end is above -0.2 points, the ticket still
+# matches. If only its upper end is, five seeds are too few to tell, which is not the
+# same as worse.
 # </details>
 
 # %% [markdown]
@@ -358,8 +374,9 @@ for level in (5, 10, 15, 20):
 # *Validation accuracy at the end; paired differences with 95 % intervals, n = 10. The reinitialised arm has three draws
 # of values for each mask; their mean counts as one result.*
 #
-# Find the densities at which the ticket's interval still touches zero or lies above it and the control's lies below.
-# There the values decide here, too. They decide over a few points, not over tens as on `mnist1d`.
+# Look for densities at which the control's interval lies below zero and the ticket's
+# does not. There the values decide on clothes, too. But they decide over a few points,
+# not over tens as on `mnist1d`.
 #
 # ## 7. Is the ticket faster?
 #
@@ -388,9 +405,13 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# Look at the very left. *Before any training* the ticket names most images right. Its weights are still random; what it
-# knows is in *which* of them were kept. (Zhou et al. 2019 call such a mask a [supermask](glossary.md#supermask).) The
-# control has the same mask and starts at chance. So the knowledge is in mask and values together.
+# *Means and 95 % intervals, n = 10. The axis is linear up to 0.05 epochs and
+# logarithmic beyond.*
+#
+# Look at the very left. *Before any training* the ticket names most images right. Its
+# weights are still random; what it knows comes from *which* of them were kept. (Zhou et
+# al. 2019 call such a mask a [supermask](glossary.md#supermask).) The control has the
+# same mask and starts at chance. So the knowledge is in mask and values together.
 
 # %% tags=["deep"]
 loss = reference.query("split == 'validation' and metric == 'loss'")
@@ -399,8 +420,10 @@ best = best.assign(value=best["step"] / steps)  # in epochs
 figure, ax = plt.subplots(figsize=(8, 4.4))
 draw_gaps(best, ["ticket", "reinitialised"], ax)
 ax.set(ylabel="epochs later than dense", title="lowest validation loss")
-last = best[best["step"] == loss["step"].max()].groupby("arm")["seed"].count()
-print("trainings whose loss was lowest at the very end:", last.to_dict())
+drawn = best[best["arm"].isin(["ticket", "reinitialised"])]
+for arm, rows in drawn.groupby("arm"):
+    late = (rows["step"] == loss["step"].max()).sum()
+    print(f"{arm}: loss lowest at the very end in {late} of {len(rows)} trainings")
 plots.show(
     "How many epochs later than dense the validation loss is lowest, against the "
     "weights kept. The reinitialised arm is later nearly everywhere; the ticket is "
@@ -411,8 +434,8 @@ plots.show(
 # *Paired, n = 10; below zero is earlier than dense. A training whose loss is lowest at its very end might have gone
 # lower still, so its number is too small.*
 #
-# By this measure the ticket leads only at moderate densities. "Tickets learn faster" needs its measure and its density
-# beside it.
+# By this measure the ticket leads until a few percent of the weights are left, and not
+# below. Whoever says that tickets learn faster has to name the measure and the density.
 #
 # ## 8. Do they learn less by heart?
 #
@@ -448,14 +471,16 @@ bets.reveal("03-heart", side[2 if abs(gap.mean) < 0.01 else 0 if gap.mean > 0 el
 # %% [markdown] tags=["deep"]
 # *Paired, n = 10, at the end of training; 95 % intervals.*
 #
-# Until very few weights are left, tickets know *more* of the training images than the dense network does. The plausible
-# explanation is refuted. The paper also says that tickets *generalise better*: a smaller gap between training and test
-# accuracy. On the right the gap is larger for tickets, except where so little is left that they no longer fit the
-# training images better either.
+# Until very few weights are left, tickets know *more* of the training images than the
+# dense network does. So on these images the plausible explanation is wrong. The paper
+# also says that tickets *generalise better*: a smaller gap between training and test
+# accuracy. On the right the gap is larger for tickets, except where so little is left
+# that they no longer fit the training images better either.
 #
 # ## 9. What did the winners have in common?
 #
-# If survival were chance, the survivors' *initial* values would be spread like everybody's.
+# If survival were chance, the survivors' *initial* values would be spread like those of
+# all weights.
 
 # %% tags=["deep"]
 model = build_model("lenet-300-100", dataset, seed=10)
@@ -476,7 +501,7 @@ axes[0].legend()
 axes[0].set_ylabel("relative frequency")
 figure.tight_layout()
 far = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
-print("how many times as far from zero as all weights the survivors began:", far)
+print("survivors began this many times as far from zero as all weights:", far)
 plots.show("Initial values of all weights, one hump at zero, and of the survivors.")
 
 # %% [markdown] tags=["deep"]
@@ -485,8 +510,9 @@ plots.show("Initial values of all weights, one hump at zero, and of the survivor
 #
 # ## 10. Keep it
 #
-# A ticket is a mask and the values it starts from. Both go into *safetensors* files: plain numbers, safe to open even
-# from strangers. A mask fits one network only; mix them up, and you are told.
+# A ticket is a mask and the values it starts from. Both go into *safetensors* files:
+# plain numbers, safe to open even from strangers. A mask fits networks of one shape
+# only; mix them up, and you are told.
 
 # %% tags=["deep"]
 import tempfile
@@ -514,6 +540,9 @@ except ValueError as error:
 
 # %% [markdown] tags=["deep"]
 # ## 11. The catch
+#
+# What did this ticket cost to find? We count in [FLOPs](glossary.md#flop), additions
+# and multiplications. A GFLOP is a billion of them.
 
 # %% tags=["deep", "article-11"]
 costs = [
@@ -531,10 +560,11 @@ for what, flops in bill.items():
     print(f"{what:48s} {flops / 1e9:7.1f} GFLOPs")
 
 # %% [markdown] tags=["deep"]
-# (A [FLOP](glossary.md#flop) is one addition or multiplication.) We know that the small network *was there* from the
-# beginning. We found it only in retrospect, by training the large one once and fourteen ever sparser ones after it; J.
-# Frankle's article *Do Neural Networks Really Need to Be So Big?* says so. Two problems stand between this and cheap
-# training: finding tickets without training first (notebook 06), and making sparse networks fast (07).
+# We know that the small network *was there* from the beginning. But we found it only in
+# retrospect, by training the large one once and fourteen ever sparser ones after it. J.
+# Frankle's article *Do Neural Networks Really Need to Be So Big?* says the same. Two
+# problems stand between this and cheap training: finding tickets without training first
+# (notebook 06), and making sparse networks fast (07).
 #
 # ## 12. More to try
 #

@@ -1,16 +1,17 @@
 # %% [markdown]
 # # On trial: the mask, the values, their signs, their scale
 #
-# A [ticket](glossary.md#ticket) is a [mask](glossary.md#mask) *and* the values under it. Which of them makes it win? You
-# take a ticket apart, with seven [controls](glossary.md#control) that each keep a part of it. At the end you meet two
-# famous mistakes in code for this experiment, and find them by their results.
+# A [ticket](glossary.md#ticket) is a [mask](glossary.md#mask) *and* the values under
+# it. Which of them makes it win? You take a ticket apart, with seven
+# [controls](glossary.md#control) that each keep a part of it. At the end you meet two
+# well-known mistakes in code for this experiment, and find them by their results.
 #
 # **After this notebook you can**
 # - say what each control keeps of a ticket, and which *pair* of controls isolates one thing;
 # - write a control yourself;
 # - read a verdict from paired intervals, at a [density](glossary.md#density) where there is something to
 #   explain;
-# - catch the two best-known bugs of lottery ticket code.
+# - catch two well-known bugs of lottery ticket code.
 #
 # **You need** notebook 03.
 #
@@ -42,7 +43,7 @@ FEW, FEWER = 8, 12  # levels: where the ticket still matches, and where it has l
 # covered with noise. The network has three hidden layers of 100 neurons. At [level](glossary.md#level) 8, with 17.8 % of
 # its [weights](glossary.md#weight), the ticket still does as well as the [dense](glossary.md#dense) network.
 #
-# Find one, and look at where its survivors began:
+# We find one and look at how far from zero its survivors began:
 
 
 # %%
@@ -60,9 +61,13 @@ for name, mask in kept.items():
     print(f"    {name:10s} survivors began {times:.1f} times as far from zero as all")
 
 # %% [markdown]
-# The survivors were large from the start. So a ticket carries four things: a **mask**, the **signs** of its values,
-# their **scale** (how far they are from zero in general), and the very **value** in each place. Here are eight survivors
-# of the second layer. Write the control that keeps every sign and lets only the sizes change places.
+# The survivors were large from the start, so their scale may matter, too. That makes
+# four things that a ticket carries: a **mask**, the **signs** of its values, their
+# **scale** (how far they are from zero in general), and the very **value** in each
+# place.
+#
+# We take eight survivors of the second layer; the table below shows them. Write the
+# control that keeps every sign and lets only the sizes change places.
 #
 # <details><summary>The line</summary>
 #
@@ -106,8 +111,19 @@ by_hand.style.format("{:+.2f}").background_gradient(
 )
 
 # %% [markdown]
-# Blue is negative, red positive. Each row is an [arm](glossary.md#arm), one thing to train. Two more keep the first
-# values and change *which* weights survive. Here are all of them, and what each keeps of the ticket:
+# Blue is negative, red positive. Each row is an [arm](glossary.md#arm), one thing to
+# train:
+#
+# - *permuted sizes*: the sizes change places, every sign stays;
+# - *signs*: every sign stays, all sizes become the same;
+# - *permuted*: the values change places and take their signs along;
+# - *reinitialised to scale*: new values, stretched to be as far from zero as the
+#   ticket's;
+# - *reinitialised*: new values as they are drawn.
+#
+# In two more arms other weights survive, with their own first values. *Shuffled* mixes
+# up the ticket's mask within each layer. *Random* removes weights by chance, as many in
+# each layer. Here is what each arm keeps of the ticket:
 
 # %%
 SHARING = ["permuted sizes", "signs", "permuted"]
@@ -134,7 +150,9 @@ bets.pick("04-parts", "At 17.8 % of the weights it costs most to give up", cost)
 # | the mask | reinitialised | [shuffled](glossary.md#shuffled) |
 # | how many weights each layer keeps | random | uniform random |
 #
-# *Uniform random* keeps the same share of every layer; *random* keeps as many of each as the ticket does.
+# *Uniform random* removes weights by chance as well, but keeps the same share of every
+# layer. *Shuffled* keeps first values, but to its mask they are as new as freshly drawn
+# ones. So it differs from *reinitialised* in the mask alone.
 #
 # ## 2. One call
 #
@@ -156,12 +174,13 @@ print(mine.mean().map("{:.1f}".format).to_string())
 #
 # ## 3. The verdict
 #
-# Pair by pair, from the reference table with its ten seeds: the case on the left, the counter-case on the right. Your
-# seeds are the crosses.
+# Here is each pair, from the reference tables with ten seeds: `mnist1d` on the left,
+# `fashion-mini` on the right. Your seeds are the crosses. (Four cells compute and draw
+# this. The picture is under the last.)
 
 # %%
 PAIRS = {
-    "(the ticket has lost to dense)": ("dense", "ticket"),
+    "(dense minus the ticket)": ("dense", "ticket"),
     "sizes in their places": ("ticket", "permuted sizes"),
     "signs in their places": ("permuted sizes", "permuted"),
     "these values, no others": ("permuted", "reinitialised to scale"),
@@ -236,14 +255,17 @@ bets.reveal("04-parts", given_up[max(given_up)])
 #
 # Read the case line by line, from the top.
 #
-# - *The ticket has lost to dense*: the interval holds zero. The ticket keeps up, so there is something to explain.
-# - *Sizes in their places*: little. Which size sits where hardly matters, as long as every sign stays.
-# - *Signs in their places*: by far the most. *Permuted* keeps the mask and keeps every value; only not in its place.
-# - *These values, no others*: the interval holds zero. Out of place, the ticket's values are not seen to be better
-#   than any others of that scale.
-# - *The scale*: a few points, for which the first paper's control pays, too.
+# - *Dense minus the ticket*: the interval holds zero. The ticket keeps up, so there is
+#   something to explain.
+# - *Sizes in their places*: little. Which size sits where hardly matters, as long as
+#   every sign stays.
+# - *Signs in their places*: by far the most. *Permuted* keeps the mask and all the
+#   values, but puts them in other places.
+# - *These values, no others*: the interval holds zero. Once out of place, the ticket's
+#   values are not seen to be better than others of the same scale.
+# - *The scale*: a few points. The first paper's control loses these, too.
 # - *The mask*: a few points of its own, even on values that it was not found with.
-# - *How much each layer keeps*: nothing is seen.
+# - *How much each layer keeps*: no difference is seen.
 #
 # So is it the mask or the values? Here it is **the mask with its signs**. Together they keep nearly everything. "The
 # values decide", as notebook 03 had it, was too coarse. (Zhou et al. 2019 found this first.)
@@ -254,8 +276,8 @@ bets.reveal("04-parts", given_up[max(given_up)])
 #
 # ## 4. If the code were wrong
 #
-# Three pieces of code say "prune to 8 %, rewind, train". One is right. The others hold the best-known mistakes in code
-# for this paper:
+# Three pieces of code say "prune to 8 %, rewind, train". One is right. Each of the
+# others holds a well-known mistake:
 #
 # - **freeze by `weight < 1e-6`**: to keep zeros at zero, the [gradient](glossary.md#gradient) is set to zero wherever
 #   `weight < 1e-6`. It should have been `abs(weight)`;
@@ -273,7 +295,10 @@ masks, start = ticket.masks, ticket.start  # of section 1, its last level
 
 
 def train_wrongly(after_backward=None, after_step=None):
-    """The training loop, with two places for mistakes: accuracies, trained network."""
+    """The training loop, with two places for mistakes.
+
+    It hands out (`yield`) accuracy and network before each epoch and at the end.
+    """
     net = lthlab.rewind(build_model(NETWORK, dataset, seed=10), start, masks)
     optimizer, total = make_optimizer(net.parameters(), recipe), recipe.steps(dataset)
     for step in range(total):
@@ -314,8 +339,8 @@ ends = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in right.items())
 plots.show(f"Validation accuracy by epoch of A, B and C. At the end: {ends}.")
 
 # %% [markdown]
-# Decide which is which before you run the next cell. Hint: what would make a sparse network suddenly as good as a dense
-# one?
+# *One run each (n = 1 seed).* Decide which is which before you run the next cell. Hint:
+# what would make a sparse network suddenly as good as a dense one?
 
 # %%
 first = start.model["fc1.weight"]
@@ -331,19 +356,24 @@ bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.
 # %% [markdown]
 # - **C** is *mask once*. Most of its weights are nonzero: after the first [step](glossary.md#step) it is a dense network
 #   again. It looks like a wonderful ticket. So count the zeros *after* training.
-# - **A** is *freeze by `weight < 1e-6`*. None of its negative weights ever moved. It looks like a ticket that does not
-#   win, and its accuracy does not say that the code is to blame and not the hypothesis. (It was in the best-known
-#   PyTorch code for this paper.)
+# - **A** is *freeze by `weight < 1e-6`*. None of its negative weights ever moved. It
+#   looks like a ticket that does not win. Its accuracy alone cannot tell you whether
+#   the code is to blame or the hypothesis. (This mistake was in widely used PyTorch
+#   code for the paper.)
 # - **B** is right: exactly the zeros of the mask, and everything else moved.
 #
-# Two lines of checks catch both. Write them before you believe a result, above all one that you like.
+# Two checks catch both: count the nonzero weights, and see that the kept ones have
+# moved. Run them before you believe a result, above all one that you like.
 
 # %%
 plots.show(drawings.board(4))
 
 # %% [markdown]
-# *The board after notebook 04. It counts one draw of new values for each mask; section 3 takes the mean of three, so some
-# numbers differ by a tenth.*
+# *The board after notebook 04.* On `mnist1d` **the mask**, **their signs** and **their
+# scale** are charged, and **layer densities** are struck off. **The values** are asked
+# a narrower question than in notebook 03: what is each size in its own place worth,
+# once the signs are there? (The board counts one draw of new values for each mask.
+# Section 3 takes the mean of three, so some numbers differ a little.)
 #
 # ## 5. Your turn
 #
@@ -354,8 +384,10 @@ plots.show(drawings.board(4))
 #
 # <details><summary>Answer to 2</summary>
 #
-# `start.model[name].sign() * past.redrawn.model[name].abs()`. Compare it with *permuted sizes*, which differs from it in
-# scale (and in how the sizes are spread), and with *signs*, which has about its scale and no spread of sizes.
+# Each weight gets the sign of its first value and the size of a newly drawn one.
+# Compare that with *permuted sizes*, whose sizes are the ticket's, so larger and spread
+# in another way. And compare it with *signs*, which has about the same scale but no
+# spread of sizes.
 # </details>
 
 # %% [markdown]
@@ -363,12 +395,15 @@ plots.show(drawings.board(4))
 #
 # - A ticket carries a mask, signs, a scale and exact values. Most controls give up several at once; *pairs* of arms
 #   give up one.
-# - On `mnist1d`, where the ticket keeps up with the dense network, the mask with its signs keeps nearly everything.
-# - On `fashion-mini` the same parts are worth a point or less, and new values are nearly as good.
+# - On `mnist1d`, with 17.8 % of the weights, the mask and its signs keep nearly
+#   everything.
+# - On `fashion-mini` mask and signs are worth about a point or less each, and new
+#   values are nearly as good.
 # - A bug can look like a bad ticket or like a wonderful one. Count zeros after training; check that the rest moved.
 #
-# **Practise**: the [exercise sheet](exercises/04_random_reinit_controls.py). **Next**: both networks were small. On
-# larger ones the first values fail. [Notebook 05](05_rewinding.ipynb) reopens the case.
+# **Practise**: the [exercise sheet](exercises/04_random_reinit_controls.py). **Next**:
+# here the first values were good enough. On larger networks they can fail. [Notebook
+# 05](05_rewinding.ipynb) reopens the case.
 
 # %% [markdown] tags=["deep"]
 # ## Deep dives
@@ -405,10 +440,12 @@ axes, said = draw_both({"mnist1d": FEWER, "fashion-mini": 20})
 plots.show(said)
 
 # %% [markdown] tags=["deep"]
-# *Paired differences of test accuracy, n = 10.* On the left the ticket itself has lost several points. Signs are still
-# the largest step and the mask the next, and sizes count for more than they did. On the right the mask has gained, and
-# *how much each layer keeps* is worth tens of points. (Spread evenly, one weight in a hundred leaves the small output
-# layer with a handful. Whether that is the reason was not tested.)
+# *Paired differences of test accuracy, n = 10.* On the left the ticket itself has lost
+# several points. Signs are still the largest step and the mask the next, and sizes
+# count for more than they did. On the right the mask has gained, and *how much each
+# layer keeps* is worth tens of points. (Where every layer keeps the same share, the
+# small output layer is left with about a dozen weights. Whether that is the reason was
+# not tested.)
 #
 # ## 7. Speed
 #
@@ -440,16 +477,19 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Paired, mean and 95 % interval, n = 10 (one draw of new values). A training whose loss is lowest at its very last
-# step might have gone lower, so its number is too small; the printed line counts these.*
+# *Paired, mean and 95 % interval, n = 10 (one draw of new values). A training whose
+# loss is lowest at its very last step might have gone lower, so its number is too
+# small. The printed line counts these for the left panel.*
 #
-# At the higher density the ticket is earlier than the dense network, and the arms that give up signs or mask are later.
-# At the lower density the ticket is later as well. "Tickets learn faster" needs its density beside it.
+# At the higher density the ticket is earlier than the dense network, and the arms that
+# give up signs or mask are later. At the lower density the ticket is later as well.
+# Whoever says that tickets learn faster has to name the density.
 #
 # ## 8. A sentence of the article
 #
-# Jonathan Frankle's article *Do Neural Networks Really Need to Be So Big?* says that with *new random values* the same
-# sparse network can no longer train successfully. Successfully means: as well as the dense network.
+# Jonathan Frankle's article *Do Neural Networks Really Need to Be So Big?* says that
+# with *new random values* the same sparse network can no longer train successfully. We
+# take that to mean: not as well as the dense network.
 
 # %% tags=["article-10", "deep"]
 figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
@@ -478,9 +518,11 @@ plots.show(
 # *Test accuracy at the end, paired, mean and 95 % interval, n = 10; three draws of new values for each mask, whose mean
 # counts as one result. Mind the scales: tens of points on the left, a few on the right.*
 #
-# On `mnist1d` the sentence holds at every density. On `fashion-mini` it does not: with a tenth of the weights or more
-# the network with new values ends *above* the dense one, and the whole interval is below zero only at about one percent
-# and less. "Can no longer train successfully" is a statement about a setting, and a reader has to be told of which.
+# On `mnist1d` the sentence holds at every density. On `fashion-mini` it does not: with
+# a tenth of the weights or more the network with new values ends *above* the dense one,
+# and the whole interval is below zero only at about one percent and less. Whether the
+# sentence is true depends on the network, the data and the density, and a reader has to
+# be told which.
 #
 # ## 9. More to try
 #

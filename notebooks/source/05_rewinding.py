@@ -1,17 +1,19 @@
 # %% [markdown]
 # # Rewinding: when the first values are too early
 #
-# In notebook 03 the survivors of [pruning](glossary.md#pruning) went back to their very first values. On larger
-# networks that fails: Frankle et al. (2019, 2020) found no [tickets](glossary.md#ticket) in a ResNet-50 that way. Their
-# repair is small and strange. Go back, but not quite to the beginning: to a [step](glossary.md#step) *k* a little way
-# into training. Here is the retrial, on a network small enough for a laptop.
+# In notebook 03 the survivors of [pruning](glossary.md#pruning) went back to their very
+# first values. On larger networks that fails: Frankle et al. (2019, 2020) found no
+# winning [tickets](glossary.md#ticket) in a ResNet-50 that way. Their repair is small
+# and strange. Go back, but not quite to the beginning: to a [step](glossary.md#step)
+# *k* a little way into training. Here is the retrial, on a network small enough for a
+# laptop.
 #
 # **After this notebook you can**
 # - test whether two copies of a network, trained on in different orders, end in one valley;
 # - average two networks that contain BatchNorm without being fooled;
 # - find tickets with rewinding to step *k*, and say what that proves about the first values, and what not.
 #
-# **You need** notebooks 03 and 04. What else this network brings along is drawn in section 1.
+# **You need** notebooks 03 and 04. Section 1 shows what is new about this network.
 #
 # **Time**: {time}
 
@@ -42,16 +44,18 @@ print(
 # %% [markdown]
 # ## 1. A harder network, and what you need for it
 #
-# The signals of `mnist1d` again, and this time a small *residual network*. Five things about it are new, and all are in
-# the picture:
+# We take the signals of `mnist1d` again, and this time a small *residual network*. Five
+# things are new, and the picture shows each:
 #
 # - A [convolution](glossary.md#convolution) slides a few [weights](glossary.md#weight) along the signal and multiplies
 #   at every position. In the picture these are -1, 0 and 1: right neighbour minus left.
 # - [BatchNorm](glossary.md#batchnorm) shifts and stretches what a layer puts out to mean 0 and variance 1. It also keeps
 #   *running statistics*: the means and variances seen in training.
 # - A [residual block](glossary.md#residual-block) adds its input to its output.
-# - [Momentum](glossary.md#momentum): a step keeps nine tenths of the step before. It swings from side to side, and rolls
-#   along the floor of a valley where plain steps would crawl.
+# - [Momentum](glossary.md#momentum): each step keeps nine tenths of the step before. In
+#   the picture the floor of a valley runs from left to right, at height 0, and its
+#   lowest point is (0, 0). With momentum the path swings from side to side, but gets
+#   there. Plain steps crawl.
 # - The [cosine schedule](glossary.md#cosine-schedule) lets the learning rate fall from its highest value to 0.
 
 # %%
@@ -85,9 +89,11 @@ plots.show(said + drawings.residual_block(ax["block"]))
 #
 # ## 2. One start, two orders
 #
-# Take one network at its initial values and make two copies. Train both by the same [recipe](glossary.md#recipe), with
-# the training examples in different orders. (And do it again with copies from step 96, for later.) Both copies end as
-# good networks. What if you average them, weight by weight?
+# Take one network at its initial values and make two copies. Train both by the same
+# [recipe](glossary.md#recipe), with the training examples in different orders. (The
+# cell does it again with copies from step 96, for later.) Both copies end as good
+# networks. What if you average them, weight by weight? One thing is put right before we
+# ask: BatchNorm's running statistics are measured again on the average network.
 
 # %%
 LATE = 96
@@ -153,8 +159,9 @@ bets.reveal("05-average", measured)
 # `return {name: (value + other[name]) / 2 for name, value in one.items()}`
 # </details>
 #
-# Now look at the landscape. Each picture shows the [loss](glossary.md#loss) on the plane through three networks: the
-# start, and the two ends. The dots are the two trainings, seen from above.
+# Now look at the landscape. Each picture shows the [loss](glossary.md#loss) on the
+# plane through three networks: the start, and the two ends. The dots are the two
+# trainings, seen from above. The numbers on the lines are losses.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(13, 5))
@@ -169,14 +176,18 @@ plots.show(" ".join(said))
 # *Validation loss, one [seed](glossary.md#seed); light is low. BatchNorm was measured again for every point of the
 # planes. A plane holds only three of the networks exactly; the others are projected onto it.*
 #
-# Copied at the beginning, the two end in different valleys with a ridge between them. Copied at step 96, they end in one
-# valley. The height of the ridge has a name. Walk in a straight line from one end to the other and look at the error:
-# its highest point, minus the mean of both ends, is the [error barrier](glossary.md#barrier).
+# Copied at the beginning, the two end in different valleys with a ridge between them.
+# Copied at step 96, they end in one valley. The height of the ridge has a name. Walk in
+# a straight line from one end to the other and look at the error, the share of wrong
+# answers. Its highest point, minus the mean of both ends, is the [error
+# barrier](glossary.md#barrier).
 #
 # ## 3. When does it settle?
 #
-# A network is [stable](glossary.md#stability) from step *k* on if copies that part at *k* have a barrier below two
-# points. From there on, chance in the form of the order of examples no longer decides *where* it ends.
+# A network is [stable](glossary.md#stability) from step *k* on if copies that part at
+# *k* have a barrier below two points. From there on, the order of the examples no
+# longer decides in which valley it ends. To copy, train both and measure the barrier is
+# called *instability analysis*.
 
 # %%
 STEPS = [0, 12, 24, 48, 96, 192]
@@ -216,7 +227,9 @@ for k, values in barrier["dense"].groupby("rewind_step"):
 bets.reveal("05-settle", barrier["dense"].groupby("rewind_step").mean().loc[STEPS])
 
 # %% [markdown]
-# *First your three seeds, then the reference: means of ten seeds, three pairs of copies each.*
+# *First your three seeds: error barriers in points, for copies that part at step 0, 24
+# or 96 of training. Then the reference: means of ten seeds, three pairs of copies
+# each.*
 #
 # In the paper a ResNet-20 settles after 3 % of its training. Ours settles, too, but late. Why so late was not tested:
 # size, length and learning rate all differ from the paper's.
@@ -232,7 +245,7 @@ bets.reveal("05-settle", barrier["dense"].groupby("rewind_step").mean().loc[STEP
 fates = ["worse", "level, to a point", "better by more than a point"]
 bets.pick(
     "05-ticket",
-    "At 13 % of the weights, rewound to step 96 and not 0, tickets are",
+    "At 13 % of the weights, tickets from step 96, against those from step 0, are",
     fates,
 )
 
@@ -256,13 +269,19 @@ for one, other in ((0, "dense"), (LATE, "dense"), (LATE, 0)):
 bets.reveal("05-ticket", fates[0 if gap.mean < -0.01 else 2 if gap.mean > 0.01 else 1])
 
 # %% [markdown]
-# Read the reference line by line. With their *first* values, tickets clearly fail: the hypothesis in its first form does
-# not hold for this network. With values from a fifth of the way, they end less than a point below the
-# [dense](glossary.md#dense) network on average. Rewinding moves the limit; it does not remove it (section 7).
+# Read the reference line by line. With their *first* values, tickets clearly fail at
+# this density. With values from a fifth of the way, they end less than a point below
+# the [dense](glossary.md#dense) network on average. With even fewer weights they fail,
+# too (section 7).
 #
-# Has a rewound ticket a head start of 96 steps? It takes over the dense network's state at step 96 and trains that much
-# less; all tickets end at the same step. But that state was paid for by the dense network. Rewinding is a way to *study*
-# tickets. It does not save training the dense network.
+# What does that prove? For the weights that IMP keeps here, the first values are not
+# good enough. It does not prove that no other part of the network would win from them:
+# IMP proposes one part and never tries the rest.
+#
+# Does a rewound ticket have a head start of 96 steps? It takes over the dense network's
+# state at step 96 and trains that much less; all tickets end at the same step. But that
+# state was paid for by the dense network. Rewinding is a way to *study* tickets. It
+# does not save training the dense network.
 #
 # Turn the dial, and watch three things at once: the path between two copies, its barrier, and how good the ticket is.
 
@@ -270,30 +289,37 @@ bets.reveal("05-ticket", fates[0 if gap.mean < -0.01 else 2 if gap.mean > 0.01 e
 widgets.rewind_dial()
 
 # %% [markdown]
-# **A confession.** This network was looked for. On most small networks rewinding to step 0 is fine, so we searched for a
-# setting in which it is not: three networks, several learning rates, four seeds that are used nowhere else. Everything
-# above was then measured on other seeds. Section 8 shows all that was tried. In some of it rewinding *costs*
-# [accuracy](glossary.md#accuracy).
+# **A confession.** We went looking for this network. On the small networks before it,
+# rewinding to step 0 was fine, so we searched for a setting in which it is not. We
+# tried three networks, several learning rates, and four seeds that are used nowhere
+# else. Everything above was then measured on other seeds. Section 8 shows all that was
+# tried. In some of it rewinding *costs* [accuracy](glossary.md#accuracy).
 
 # %%
 plots.show(drawings.board(5))
 
 # %% [markdown]
-# *The board after notebook 05.* The retrial has added a date to the charge. Values matter, but on this network not the
-# *first* ones: values from a little later. And **longer training** is struck off at last. Weights that are never rewound
-# are trained longer from level to level, and end no higher than the ticket (section 9).
+# *The board after notebook 05.* The last line is new. Values matter, but on this
+# network not the *first* ones: those from a fifth of the way do better.
+#
+# **Longer training** is struck off for the two networks of notebook 04. Weights that
+# are never rewound are trained longer from level to level, and there they end no higher
+# than the ticket. On the network of this notebook they do end higher (section 9).
 #
 # ## 5. Your turn
 #
 # 1. On the [exercise sheet](exercises/05_rewinding.py): mix two networks in any proportion, read from a table when one
 #    settles, find the bug in an average that is worse than chance, and say when rewinding to zero is enough.
-# 2. Give the recipe a gentle start: `from dataclasses import replace`, then `recipe = replace(recipe, warmup=48)`, and
-#    run `barriers(10)`. Is a gentle beginning as good as a late one? (Restart the kernel afterwards.)
+# 2. Give the recipe a gentle start, in which the learning rate rises over the first 48
+#    steps: `from dataclasses import replace`, then `recipe = replace(recipe,
+#    warmup=48)`, and run `barriers(10)`. Is a gentle beginning as good as a late one?
+#    (Restart the kernel afterwards.)
 #
 # <details><summary>Answer to 2</summary>
 #
-# Compare the barrier at step 0 with the first of your three rows above. If the wild first steps are what decides the
-# valley, it should be lower. One seed does not settle it; run all three.
+# Compare the barrier at step 0 with the first of your three rows above. If the wild
+# first steps decide the valley, it should be lower. One seed does not settle it; run
+# all three.
 # </details>
 
 # %% [markdown]
@@ -302,8 +328,9 @@ plots.show(drawings.board(5))
 # - At first, chance decides in which valley a network ends. *Instability analysis* measures until when: copy, train
 #   both, walk the line between them. Here it takes a tenth of the training or more.
 # - Average networks with BatchNorm only after measuring its statistics again, or barriers come out too high.
-# - On this network tickets from step 0 fail and tickets from step 96 nearly keep up. Elsewhere rewinding made no clear
-#   difference, or cost several points.
+# - On this network, with 13 % of the weights, tickets from step 0 fail and tickets from
+#   step 96 nearly keep up. Elsewhere rewinding made no clear difference, or cost
+#   several points.
 #
 # **Practise**: the [exercise sheet](exercises/05_rewinding.py). **Next**: every ticket so far was found after training.
 # Can you find one *before*? [Notebook 06](06_tickets_before_training.ipynb) takes up the article's first challenge.
@@ -346,8 +373,13 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights. The axis to the right is logarithmic; an
-# interval that reaches zero leaves it.*
+# *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights. The
+# horizontal axis is logarithmic, so an interval that reaches zero runs out of the
+# picture.*
+#
+# How closely do the two go together? A *rank correlation* is 1 if the lower barrier
+# always goes with the lower accuracy, -1 if it always goes with the higher one, and 0
+# if neither.
 
 # %% tags=["deep"]
 pairs = pd.DataFrame({"barrier": barrier["ticket"], "accuracy": there}).reset_index()
@@ -375,10 +407,12 @@ print(
 )
 
 # %% [markdown] tags=["deep"]
-# In part. On average a ticket with a lower barrier is better, but mostly because step 0 is bad at both: without it the
-# link is weak. And the most stable tickets are neither the best nor as good as the dense network. So stability goes
-# together with better tickets here, but it is not enough for full accuracy. That is less than the paper found on larger
-# networks. Nor does a correlation over *k* prove that stability *makes* tickets good: both could follow from *k*.
+# It is so in part. On average a ticket with a lower barrier is better, but mostly
+# because step 0 is bad at both: without it the link is weak. And the most stable
+# tickets are neither the best nor as good as the dense network. So stability goes
+# together with better tickets here, but it is not enough for full accuracy. That is
+# less than the paper found on larger networks. Nor does a correlation over *k* prove
+# that stability *makes* tickets good: both could follow from *k*.
 #
 # ## 7. Other densities
 
@@ -408,8 +442,9 @@ plots.show(
 # %% [markdown] tags=["deep"]
 # *Validation accuracy, paired, mean and 95 % interval, n = 10. For each seed all tickets come from one dense training.*
 #
-# From step 96, tickets end above the dense network down to a quarter of the weights. They are a little below it at an
-# eighth, and fail below that. All gains share one noisy baseline, so they are not independent proofs of each other.
+# From step 96, tickets end above the dense network down to about a fifth of the
+# weights. They are a little below it at 13 %, and with fewer weights they fail. All
+# gains share one noisy baseline, so they are not independent proofs of each other.
 #
 # ## 8. How this network was found
 #
@@ -468,13 +503,15 @@ plots.show(
 # | **weight rewinding** (a ticket) | those of step *k* | back to that of step *k* |
 # | **[learning-rate rewinding](glossary.md#learning-rate-rewinding)** | as trained | back to that of step *k* |
 #
-# In the papers fine-tuning goes on at the *last* rate of the schedule. Our cosine ends at 0, and no network learns at
-# that rate. How well fine-tuning does hangs on its rate (Le & Hua 2021), and a badly chosen one makes any rival look
-# good. So it gets a rate of its own: five were tried on other seeds, and the best on average was taken.
+# In the papers fine-tuning goes on at the *last* rate of the schedule. Our cosine ends
+# at 0, and no network learns at that rate. How well fine-tuning does depends on its
+# rate (Le & Hua 2021), and a badly chosen one makes any rival look good. So it gets a
+# rate of its own: five were tried on other seeds, and the best on average was taken.
 #
-# All ways but the ticket go on from the *trained* network, so their weights have been trained longer the sparser they
-# are. Two more [arms](glossary.md#arm) tell what that alone is worth: the dense network, put through the same trainings
-# without being pruned.
+# All ways but the ticket go on from the *trained* network. So the sparser their
+# networks are, the longer their weights have been trained. Two more
+# [arms](glossary.md#arm) tell what that alone is worth: the dense network, put through
+# the same trainings without being pruned.
 
 # %% tags=["deep"]
 ways = ["ticket", "learning-rate rewinding", "fine-tuning"]
@@ -574,8 +611,10 @@ print("weight minus learning-rate rewinding (memory kept), points:", gap.points(
 #
 # ## 10. Where we stand
 #
-# Every claim of the papers that the course has met so far, in every setting in which it was tested. The picture is made
-# from the reference results; [the notebooks' page](README.md) has every row with effect, interval and the paper's number.
+# Here is every claim of the papers that the course has met so far, with the number of
+# settings in which it was tested. The picture is made from the reference results; [the
+# notebooks' page](README.md) has every row with effect, interval and the paper's
+# number.
 
 # %% tags=["deep"]
 import textwrap
