@@ -53,9 +53,8 @@ print(
 #   *running statistics*: the means and variances seen in training.
 # - A [residual block](glossary.md#residual-block) adds its input to its output.
 # - [Momentum](glossary.md#momentum): each step keeps nine tenths of the step before. In
-#   the picture the floor of a valley runs from left to right, at height 0, and its
-#   lowest point is (0, 0). With momentum the path swings from side to side, but gets
-#   there. Plain steps crawl.
+#   the picture a path goes down into a long valley; its lowest point is the star. With
+#   momentum the path swings from side to side, but gets there. Plain steps crawl.
 # - The [cosine schedule](glossary.md#cosine-schedule) lets the learning rate fall from its highest value to 0.
 
 # %%
@@ -76,9 +75,15 @@ for momentum, look in (0, "o:"), (0.9, "s-"):
         place = place + speed
     ax["path"].plot(*torch.stack(path).T, look, label=f"momentum {momentum}")
 ax["rate"].plot([recipe.lr_at(step, total) for step in range(total)])
-titles = {"conv": "convolution", "norm": "BatchNorm", "path": "momentum"}
-for name, title in (titles | {"rate": "learning rate by step"}).items():
-    ax[name].set_title(title)
+ax["path"].plot(0, 0, "*", color="0.2", markersize=14, label="lowest point")
+titles = {
+    "conv": ("convolution", "position in the signal", "value"),
+    "norm": ("BatchNorm", "value", "how many"),
+    "path": ("momentum", "first weight", "second weight"),
+    "rate": ("cosine schedule", "step", "learning rate"),
+}
+for name, (title, across, up) in titles.items():
+    ax[name].set(title=title, xlabel=across, ylabel=up)
     ax[name].legend(*ax[name].get_legend_handles_labels())
 said = "A signal and its convolution; values before and after BatchNorm; a path "
 said += "with and without momentum; the cosine. "
