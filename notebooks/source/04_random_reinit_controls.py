@@ -117,8 +117,8 @@ by_hand.style.format("{:+.2f}").background_gradient(
 # - *permuted sizes*: the sizes change places, every sign stays;
 # - *signs*: every sign stays, all sizes become the same;
 # - *permuted*: the values change places and take their signs along;
-# - *reinitialised to scale*: new values, stretched to be as far from zero as the
-#   ticket's;
+# - *[reinitialised](glossary.md#reinitialised) to scale*: new values, stretched to be as
+#   far from zero as the ticket's;
 # - *reinitialised*: new values as they are drawn.
 #
 # In two more arms other weights survive, with their own first values. *Shuffled* mixes
@@ -138,7 +138,7 @@ cost = [
 bets.pick("04-parts", "At 17.8 % of the weights it costs most to give up", cost)
 
 # %% [markdown]
-# *[Reinitialised](glossary.md#reinitialised)*, the first paper's control, gives up three things at once, so alone it
+# *Reinitialised*, the first paper's control, gives up three things at once, so alone it
 # cannot say which of them mattered. A **pair of arms** can, if the two differ in one thing:
 #
 # | what it is worth | the arm with it | the arm without it |
@@ -295,10 +295,7 @@ masks, start = ticket.masks, ticket.start  # of section 1, its last level
 
 
 def train_wrongly(after_backward=None, after_step=None):
-    """The training loop, with two places for mistakes.
-
-    It hands out (`yield`) accuracy and network before each epoch and at the end.
-    """
+    """The loop, with two places for mistakes; `yield` hands out what is known so far."""
     net = lthlab.rewind(build_model(NETWORK, dataset, seed=10), start, masks)
     optimizer, total = make_optimizer(net.parameters(), recipe), recipe.steps(dataset)
     for step in range(total):

@@ -57,6 +57,18 @@ print(
 #   momentum the path swings from side to side, but gets there. Plain steps crawl.
 # - The [cosine schedule](glossary.md#cosine-schedule) lets the learning rate fall from its highest value to 0.
 
+
+# %%
+def path_down(momentum):
+    """25 steps into a valley that is 20 times steeper across than along."""
+    place, speed, path = torch.tensor([-9.0, 3.0]), 0, []
+    for _ in range(25):
+        path.append(place)
+        speed = momentum * speed - torch.tensor([0.01, 0.2]) * place
+        place = place + speed
+    return torch.stack(path)
+
+
 # %%
 figure = plt.figure(figsize=(12, 6.5), layout="constrained")
 ax = figure.subplot_mosaic([["conv", "norm", "block"], ["path", "rate", "block"]])
@@ -68,12 +80,7 @@ after = torch.nn.BatchNorm1d(1)(before).detach()
 ax["norm"].hist(before.flatten(), 30, histtype="step", linestyle="--", label="before")
 ax["norm"].hist(after.flatten(), 30, alpha=0.6, label="after")
 for momentum, look in (0, "o:"), (0.9, "s-"):
-    place, speed, path = torch.tensor([-9.0, 3.0]), 0, []
-    for _ in range(25):
-        path.append(place)
-        speed = momentum * speed - torch.tensor([0.01, 0.2]) * place
-        place = place + speed
-    ax["path"].plot(*torch.stack(path).T, look, label=f"momentum {momentum}")
+    ax["path"].plot(*path_down(momentum).T, look, label=f"momentum {momentum}")
 ax["rate"].plot([recipe.lr_at(step, total) for step in range(total)])
 ax["path"].plot(0, 0, "*", color="0.2", markersize=14, label="lowest point")
 titles = {
@@ -85,9 +92,10 @@ titles = {
 for name, (title, across, up) in titles.items():
     ax[name].set(title=title, xlabel=across, ylabel=up)
     ax[name].legend(*ax[name].get_legend_handles_labels())
-said = "A signal and its convolution; values before and after BatchNorm; a path "
-said += "with and without momentum; the cosine. "
-plots.show(said + drawings.residual_block(ax["block"]))
+plots.show(
+    "A signal and its convolution; values before and after BatchNorm; a path with and "
+    "without momentum; the cosine. " + drawings.residual_block(ax["block"])
+)
 
 # %% [markdown]
 # The learning rate starts **high**. Large networks are trained that way, and it makes the beginning of training wild.
@@ -275,7 +283,7 @@ bets.reveal("05-ticket", fates[0 if gap.mean < -0.01 else 2 if gap.mean > 0.01 e
 
 # %% [markdown]
 # Read the reference line by line. With their *first* values, tickets clearly fail at
-# this density. With values from a fifth of the way, they end less than a point below
+# this [density](glossary.md#density). With values from a fifth of the way, they end less than a point below
 # the [dense](glossary.md#dense) network on average. With even fewer weights they fail,
 # too (section 7).
 #
@@ -496,7 +504,7 @@ plots.show(
 # Choosing the best of several noisy numbers and reporting that same number would have promised too much; measuring it
 # again on fresh seeds does not. The picture has its own lesson: rewinding is no free gift. It *costs* the fully connected
 # network accuracy, and even resnet1d-4 at its lowest rate and few weights. Whether to rewind depends on network, rate and
-# [density](glossary.md#density), and this picture cannot say why.
+# density, and this picture cannot say why.
 #
 # ## 9. Three ways to go on after pruning
 #

@@ -43,8 +43,10 @@ FINISH = {"mnist1d": LEVEL, "fashion-mini": 15}  # levels of IMP
 # than before. So stop the [dense](glossary.md#dense) training at some moment, keep the largest weights of that moment,
 # and train what is left once more, in full, from the values it has.
 #
-# Two old friends run this: the network with three hidden layers on the signals of `mnist1d` (notebook 04), and LeNet on
-# the pictures of `fashion-mini` (notebook 03). Each has a finishing line, a [level](glossary.md#level) of IMP:
+# Two networks that you know take part: the one with three hidden layers on the signals
+# of `mnist1d` (notebook 04), and LeNet on the pictures of `fashion-mini` (notebook 03).
+# Each has a finishing line: a [level](glossary.md#level) of IMP, and so a number of
+# weights.
 
 
 # %%
@@ -137,8 +139,9 @@ plots.show(
 # %% [markdown]
 # Two findings, and they pull in opposite directions.
 #
-# - **Pruned by the magnitudes of the moment, early is too early.** On the signals even a tenth of the training is not
-#   enough, by many points. On the pictures there is little to lose either way.
+# - **For pruning by magnitude, early is too early.** On the signals a network that was
+#   pruned after a tenth of the training ends many points lower. On the pictures there
+#   is little to lose either way.
 # - **And yet the small network was there at the start.** The dotted line is the ticket. It has as few weights, starts
 #   from the values *before* the first step, and from there it trains only once. On the signals it beats everything that
 #   was pruned late (and stays below the dense network all the same); on the pictures it cannot be told apart from pruning
@@ -175,6 +178,7 @@ def snip_of(weight, gradient):
 # %%
 dataset = load_dataset("mnist1d")
 model = build_model(NAME, dataset, seed=0)  # untrained
+# `batch` is a pair: inputs `x`, answers `y`
 x, y = batch = lthlab.draw_batch(dataset.train, samples=100, seed=0)
 weights = lthlab.prunable_weights(model)
 loss = F.cross_entropy(model(x), y)
@@ -196,15 +200,17 @@ else:
 # `return (weight * gradient).abs()`
 # </details>
 #
-# The other two take a few lines more; you write SynFlow in [12, section 2](12_before_training_in_depth.ipynb), and see
-# there how a score can empty a whole layer and kill the network.
+# The other two take a few lines more. You write SynFlow in
+# [12, section 2](12_before_training_in_depth.ipynb). Section 3 there shows how a score
+# can empty a whole layer and kill the network.
 
 # %% [markdown]
 # ## 3. The race
 #
-# A method has to beat chance. But which chance? **Uniform random** keeps the same share of every layer. **ERK** (Mocanu
-# et al. 2018, Evci et al. 2020) draws its weights just as blindly, but keeps more of small layers than of large ones.
-# Neither looks at a weight, a gradient or an example.
+# A method has to beat chance. But which chance? **Uniform random** keeps the same share
+# of every layer. **ERK** (Erdős-Rényi kernel; Mocanu et al. 2018, Evci et al. 2020)
+# draws its weights just as blindly, but keeps a larger share of small layers than of
+# large ones. Neither looks at a weight, a gradient or an example.
 
 # %%
 bets.order(
@@ -258,7 +264,7 @@ plots.show(
 for name in FINISH:
     rows = at_finish(reference, name)
     print(f"{name}, {kept[name]:.1%} of the weights: points above ERK")
-    for arm in ["ticket", "SNIP", "GraSP", "SynFlow", "magnitude at init"]:
+    for arm in [*ARMS[:4], "GraSP", "uniform random"]:
         print(f"    {arm:18s} {lthlab.paired(rows, arm, 'ERK').points()}")
 names = {"chance (ERK)": "ERK"} | {
     n: n for n in ("SNIP", "magnitude at init", "ticket")
@@ -267,13 +273,16 @@ means = at_finish(reference, "mnist1d").groupby("arm")["value"].mean()
 bets.reveal("06-race", sorted(names, key=lambda name: -means[names[name]]))
 
 # %% [markdown]
-# - On the **signals** every method beats ERK, even magnitude, which looks at nothing but the dice that were thrown. None
-#   of them comes near the ticket.
-# - On the **pictures** it depends on the chance. Uniform random falls behind SNIP. But ERK, which knows only the sizes of
-#   the layers, is ahead of SNIP and GraSP.
+# At the finishing lines:
 #
-# So "better than random" says something about the random, too. And mind the price: the ticket is the best of them, and
-# the dearest by far. [12](12_before_training_in_depth.ipynb) draws accuracy against *all* the computing (section 7) and
+# - On the **signals** every method beats ERK, even magnitude, which looks at nothing
+#   but the random first values. None of them comes near the ticket.
+# - On the **pictures** it depends on the kind of chance. Uniform random ends below
+#   SNIP. But ERK, which knows only the sizes of the layers, is ahead of SNIP and GraSP.
+#
+# So "better than random" depends on which random is meant. And mind the price: the
+# ticket is the best of them, and by far the most expensive.
+# [12](12_before_training_in_depth.ipynb) draws accuracy against *all* the computing (section 7) and
 # races methods that look *while* they train: gradual pruning, Early-Bird, RigL (sections 5 and 6).
 
 # %% [markdown]
@@ -320,7 +329,7 @@ for ax, name in zip(axes, FINISH):
         ax.errorbar(mean, [offset + i for i in range(5)], xerr=half, **look)
     ax.axvline(0, color="0.4", linewidth=1)
     ax.set_yticks(range(len(METHODS)), METHODS)
-    ax.set(xlabel="minus as found, points", title=f"{name}, {kept[name]:.1%}")
+    ax.set(xlabel="points, minus the mask as found", title=f"{name}, {kept[name]:.1%}")
 axes[0].invert_yaxis()
 axes[0].legend(loc="lower left")
 plots.show(
@@ -379,8 +388,9 @@ for level in RACE["control_levels"]:
 # %% [markdown]
 # ## Take away
 #
-# - Pruned by magnitude, the signals' network cannot be pruned early without losing accuracy. And yet the ticket, which
-#   starts before the first step, is better than all of it.
+# - On the signals, pruning by magnitude early in the training costs much accuracy. And
+#   yet the ticket, which starts from the values before the first step, ends above every
+#   network that was pruned in this way.
 # - SNIP asks whether the loss depends on a weight, GraSP whether the gradient does, SynFlow how much signal flows, and
 #   magnitude only how large the weight is.
 # - At both finishing lines, no method that looks before training comes up to the ticket. How it compares with chance

@@ -1,9 +1,10 @@
 # %% [markdown]
 # # Making sparsity fast
 #
-# The article's second challenge: 90 % fewer parameters are not 90 % less cost. A network with a tenth of its weights needs
-# a tenth of the arithmetic. Does it take a tenth of the time? In this notebook you find out on your own machine, see where
-# the time goes, and get some of it back.
+# The article's second challenge: 90 % fewer parameters do not mean 90 % less cost. A
+# network with a tenth of its weights needs a tenth of the arithmetic. Does it take a
+# tenth of the time? In this notebook you find out on your own machine, see where the
+# time goes, and get some of it back.
 #
 # **After this notebook you can**
 # - time small pieces of code so that the result means something (section 1);
@@ -101,8 +102,10 @@ both.style.format("{:.2f}").format_index("{:.0%}")
 # %% [markdown]
 # ## 3. CSR: write down only what is there
 #
-# **[CSR](glossary.md#csr)** (compressed sparse rows) stores the kept values row by row, the column of each, and where each
-# row begins. A matrix small enough to read:
+# **[CSR](glossary.md#csr)** (compressed sparse rows) stores three lists: the kept
+# values, row by row; the column of each; and where in these lists each row begins. The
+# last *row start* is the place after the end, that is, the number of kept values. A
+# matrix small enough to read:
 
 # %%
 small = torch.tensor([[5.0, 0, 0, 0], [0, 0, 2, 0], [0, 0, 1, 7], [0, 0, 3, 4]])
@@ -280,9 +283,8 @@ ax.set(xscale="log", xlabel="intensity: operations per byte")
 ax.set(yscale="log", ylabel="operations, in GFLOP/s")
 ax.legend()
 plots.show(
-    "Operations per second against operations per byte, logarithmic. Dense layers "
-    "climb from the sloping roof to the flat one as the batch grows; CSR stays far "
-    "below it."
+    "Operations per second against operations per byte, logarithmic. Dense layers with "
+    "large batches reach the flat roof; CSR stays far below it."
 )
 
 # %% [markdown] tags=["deep"]
@@ -352,8 +354,12 @@ measure_layer(500, 60, 0.1)
 #
 # Training does three products per layer where inference does one, and then updates every weight. A sparse training step
 # keeps *only the kept weights* as parameters: forward with CSR, gradients only where a weight is kept, and memory of the
-# [optimiser](glossary.md#optimiser) only for those. `lthlab.train(..., step="fast")` does that in fully connected networks,
-# and so do `find_ticket` and `run_experiment`.
+# [optimiser](glossary.md#optimiser) only for those. `lthlab.train(..., step="fast")`
+# does that in fully connected networks, and so do `find_ticket` and `run_experiment`.
+#
+# The next cells time the four parts of a step, once masked and dense, once with CSR:
+# pick the batch, forward and backward, the optimiser, and the mask (setting pruned
+# weights to zero again).
 
 # %%
 from lthlab.fast.by_hand import ByHand, chain_of
@@ -417,7 +423,9 @@ bets.reveal("07-step", dense / sparse)
 # ### Deep dive: training at every density, and a whole search
 #
 # `step="fast"` changes over to CSR below a density that is the same everywhere: it was measured once, on two processors,
-# and is not measured on yours, so that a result never depends on how fast a machine was. Is it the right place here?
+# and is not measured on yours, so that a result never depends on how fast a machine
+# was. The right place on your machine is where the line of CSR crosses one. Is it the
+# same?
 
 # %% tags=["deep"]
 BELOW = lthlab.fast.SPARSE_BELOW
@@ -475,7 +483,9 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *LeNet-300-100, Adam, batch 60, one core, medians of three. The dotted line is where `step="fast"` changes over.*
+# *LeNet-300-100, Adam, batch 60, one core, medians of three. The dotted line is where
+# `step="fast"` changes over. Here everything counts, also what lies between the parts
+# that section 5 measured, so the gain is smaller than there.*
 
 # %% tags=["deep"]
 masks = lthlab.prune(magnitude(model), full_masks(model), 0.95)
@@ -525,7 +535,8 @@ print(f"the last one costs {cost[-1]:.2f}, and its density is {densities[-1]:.3f
 # ### Deep dive: what is dead can go
 #
 # In a very sparse network some pixels have no weight left, and some neurons neither inputs nor outputs. They can be
-# removed **exactly**: the smaller network gives the same outputs, with dense kernels and no special format.
+# removed **exactly**: the smaller network gives the same outputs up to rounding, with
+# dense kernels and no special format. How much is dead?
 
 # %% tags=["deep"]
 rows = []
@@ -544,14 +555,17 @@ for number in (0, 5, 10, 15, 19):
 columns = ["density", "sizes", "largest difference of outputs", "speed-up"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
+# %% [markdown] tags=["deep"]
+# Even in the sparsest of these tickets most neurons are alive, so little time is saved.
+
 # %% [markdown]
 # ## 6. Prune whole neurons instead?
 #
 # If smaller dense matrices are what machines like, why not prune whole neurons at once
-# ([structured pruning](glossary.md#structured-pruning))? Because neurons are harder to do without than weights. Below, both
-# ways start from the same trained network, keep as many weights, and retrain for as long. The
-# dense network is trained on for as long, too, so that pruning is not praised for what mere training
-# does.
+# ([structured pruning](glossary.md#structured-pruning))? That depends on what it costs
+# in accuracy. Below, both ways start from the same trained network, keep as many
+# weights, and retrain for as long. The dense network is trained on for as long, too, so
+# that pruning is not praised for what mere training does.
 
 
 # %%
@@ -649,9 +663,11 @@ best = tenth.sort_values("accuracy")["way"].iloc[-1]
 bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 
 # %% [markdown]
-# *One seed, so read large differences only. Dotted: dense, trained as long.* Left: for as many weights, single weights are
-# the better thing to prune. Right: for as much time, it depends. That is the dilemma of the field in small. **Accuracy wants fine patterns, machines want coarse
-# ones.**
+# *One seed, so read large differences only. Dotted: dense, trained as long.* Left:
+# where few weights are kept, a network that lost single weights is more accurate than
+# one of the same size that lost neurons. Where many are kept, the two are close. Right:
+# at the same speed, it depends. That is the dilemma of the field in a nutshell:
+# **accuracy wants fine patterns, machines want coarse ones.**
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: channels
@@ -807,12 +823,12 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # | faster inference anywhere | some accuracy to lose | whole neurons or channels: a smaller dense network |
 # | faster inference on a recent NVIDIA GPU | large layers | 2:4 |
 # | faster *training* of sparse networks | fully connected layers, a processor | kept weights as the only parameters (section 5) |
-# | to study tickets | | masks; they cost nothing but hope |
+# | to study tickets | any network | masks: they save no time, but they work everywhere |
 #
 # ## 8. Your turn
 #
-# 1. A step takes 1 ms, of which 0.7 ms are products. They now cost a tenth. What is the best speed-up of the step? And if
-#    they cost nothing?
+# A training step takes 1 ms, of which 0.7 ms are products. Sparsity cuts the products
+# to a tenth. How many times as fast is the step? And if they cost nothing?
 #
 # <details><summary>Answer</summary>
 #

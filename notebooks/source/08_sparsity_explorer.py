@@ -5,13 +5,14 @@
 # computed before, so you can try ten things in ten seconds, here or on the course's website. The fifth trains for you while you watch.
 #
 # **After this notebook you can**
-# - see what a mask does to a network, layer by layer, and which pictures it gets wrong first;
+# - see what a mask does to a network, layer by layer, and which pictures the network
+#   then gets wrong first;
 # - replay a race between a ticket and its controls and read its bands;
 # - explain from pictures why rewinding to the very start can be too early;
 # - say what a training costs, and what sparsity would save if hardware paid for it;
 # - run an experiment of your own without writing code.
 #
-# **You need**, for the words, notebooks 02 to 05. In JupyterLab run all cells first (Run, Run All Cells). `make app` shows this
+# **You need**, for the words, notebooks 02 to 06. In JupyterLab run all cells first (Run, Run All Cells). `make app` shows this
 # page as an app, without the code. On the website the first four instruments work as they are; the fifth needs Python.
 #
 # **Time**: 30 minutes to play, about 15 seconds to start.
@@ -62,9 +63,10 @@ explorer
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. With one cut for all layers magnitude loses next to nothing down to half of the weights, and a few points at three tenths. Random
-#    pruning loses from the first step on.
-# 2. The output layer. It is small, and every answer passes through it; one cut for all layers spares it.
+# 1. With scope *global* magnitude loses next to nothing down to half of the weights,
+#    and a few points at three tenths. Random pruning loses from the first step on.
+# 2. The output layer. It is small, and every answer passes through it; scope *global*
+#    spares it.
 # 3. The cell below counts them.
 # 4. Under magnitude the picture is noisy: a few pixels at the top and bottom edge keep most, and the empty left and right edges least. After so short a
 #    training large *first* values still decide. Random has no opinion.
@@ -95,7 +97,8 @@ for (was, became), count in flips.most_common(5):
 # %% [markdown]
 # ## 2. The ticket race
 #
-# Ten seeds per arm, run before you came. Press play, or drag the slider with the arrow keys.
+# Ten seeds per arm, trained beforehand. Press play, or move the slider with the arrow
+# keys.
 #
 # > **Predict.** At step 100, who leads: the dense network or a ticket with two fifths of its weights? And with a thirtieth?
 
@@ -112,10 +115,14 @@ race
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. It starts ahead everywhere: a ticket's initial values are better than the dense network's before any training. At step 100 it still leads
-#    with two fifths of its weights, and trails with a thirtieth. It *ends* ahead only at two fifths, and behind from eight percent down.
-# 2. They are apart from the first look on, at every density. What grows is the gap at the end.
-# 3. *Shuffled* at a thirtieth: some draws learn nothing at all, others a little. A mean of such a mixture describes nobody.
+# 1. It starts ahead everywhere: a ticket's mask knows something before any training. At
+#    step 100 it still leads with two fifths of its weights, and trails with a
+#    thirtieth. It *ends* clearly ahead only at two fifths, and clearly behind from
+#    eight percent down.
+# 2. They are apart from step 0 on, at every density. As fewer weights are kept, the gap
+#    at the end grows.
+# 3. *Shuffled* at a thirtieth, at the end: some networks learn nothing at all, others a
+#    little. The mean of such a mixture describes none of them.
 # </details>
 
 # %% [markdown]
@@ -146,9 +153,11 @@ dial
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. From 48 of 480 steps on the mean barrier is a few points, and from 96 about one.
-# 2. From 48 to 96 little is gained, and later it falls. But most of the gain is there at k = 12 already, when the path still has a hill: the two move
-#    together at first, and a flat path is not needed for most of the gain.
+# 1. At step 48 of 480 the mean barrier is down to a few points, and at step 96 to about
+#    one.
+# 2. From 48 to 96 the ticket gains little, and later it loses. But most of the gain is
+#    there at k = 12 already, where the path still has a hill. So most of the gain does
+#    not need a flat path.
 # 3. Wide: ten seeds of a very small network. Notebook 05 pairs the seeds, which tells more than comparing bands.
 # </details>
 
@@ -173,13 +182,15 @@ calculator
 # %% [markdown]
 # <details><summary>What we see</summary>
 #
-# 1. From the laptop to a data centre's chip, the hardware: the work per joule differs by more than the grids do. Among the three chips of data centres, the
-#    electricity.
+# 1. The hardware, if you go from the laptop to a chip of a data centre: the work per
+#    joule differs by more than the electricity of these countries does. Among the chips
+#    of data centres it is the electricity.
 # 2. That a product with a pruned weight costs nothing. Masks do not give you that; sparse kernels give some of it; and before all that somebody must
 #    know *which* weights to keep (notebook 06).
 # 3. From the sources named there. The shares of the peak and the rents are round numbers; change them in `lthlab.widgets.cost.HARDWARE`.
 #
-# A tenth of the weights saves nine tenths of everything.
+# If zeros could be skipped, a tenth of the weights would save nine tenths of
+# everything.
 # </details>
 
 # %% [markdown]
@@ -210,9 +221,11 @@ print(f"the kernel is free; runs so far: {len(lab.runs)}")
 #
 # <details><summary>Answers</summary>
 #
-# 1. Only with *random*, where both are the same up to chance. With *magnitude* and *SNIP* they are equal while nearly all weights are kept, and then
-#    one cut for all layers is better: it spares the small layers that every signal has to pass.
-# 2. With half of the weights it surely does, with a fifth nearly. Notebook 06 has the curve over ten seeds.
+# 1. Only with *random*, where the two differ by chance alone. With *magnitude* and
+#    *SNIP* they are about equal while most weights are kept, and then *global* is
+#    better: it spares the small layers that every signal has to pass.
+# 2. With half of the weights it does, with a fifth it nearly does. Notebook 06 has the
+#    curve over ten seeds.
 # 3. Any network with Linear or Conv layers will do, and any `Dataset` (`lthlab.make_dataset` makes one from arrays).
 # </details>
 
@@ -220,7 +233,8 @@ print(f"the kernel is free; runs so far: {len(lab.runs)}")
 # ## Take away
 #
 # - Damage without retraining and accuracy after retraining are different questions; the explorer shows the first, the race the second.
-# - A band is a statement about the mean. Before you believe a gap, ask for the paired difference (notebook 04).
+# - A band is a statement about the mean. Before you believe a gap, ask for the paired
+#   difference (notebook 02).
 # - What a sparse network would save is easy to compute; what it does save has to be measured (notebook 07).
 #
 # **Next**: 09, your own models and larger machines.

@@ -81,9 +81,10 @@ print(f"{len(files)} files, such as", *(f.relative_to(scratch) for f in files[:2
 #
 # `joblib`, which spreads the trainings over your cores, can hand them to other machines just as well, through
 # [Dask](https://distributed.dask.org): a *scheduler* that knows what is to be done, and *workers* that do it. Start a cluster
-# of two workers on your own machine. It is a real one, with processes that talk over the network, only that the network
-# ends in your machine. (If the next line finds no `distributed`: `pip install distributed`, or go on at section 4.) The
-# call is the same; the line around it says where.
+# of two workers on your own machine. It is a real one, with processes that talk over a
+# network, except that this network does not leave your machine. (If the next line finds
+# no `distributed`: `pip install distributed`, or go on at section 4.) The call is the
+# same; the line around it says where it runs.
 
 # %%
 from distributed import Client, LocalCluster
@@ -193,13 +194,14 @@ bets.reveal("09-kill", f"the call ends, {lost} lost")
 #
 # What does a search cost? A product: **[FLOPs](glossary.md#flop) of one training x trainings of the search x arms x seeds**.
 # The first factor can be counted without training anything; for a language model it is about six for each weight and token
-# (Kaplan et al. 2020). The second is the length of the search. Each level removes a fifth of what is left, and the whole
-# network is trained before the first of them.
+# (Kaplan et al. 2020). The second is the length of the search. The whole network is
+# trained first. Then each level removes a fifth of what is left and trains the rest, so
+# the last training is the ticket's own.
 
 
 # %%
 def trainings(density, rate=0.2):
-    """How many trainings IMP takes until at most `density` of the weights is left."""
+    """Trainings of IMP, from the whole network to a ticket of at most `density`."""
     return ...  # your line; np.log and np.ceil may help
 
 
@@ -251,8 +253,10 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 
 # %% [markdown]
 # *One seed, tickets only. Lengths: 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences (Devlin et
-# al. 2019), 300 billion tokens (Brown et al. 2020). Nobody has [pruned](glossary.md#pruning) BERT or GPT-3 this way from their first step: those
-# rows are extrapolation. Each level trains the whole network, as implementations with masks do.*
+# al. 2019), 300 billion tokens (Brown et al. 2020). As far as we know, nobody has
+# [pruned](glossary.md#pruning) BERT or GPT-3 this way from the first step: those rows
+# are extrapolation. Each level costs as much as the whole network, as it does with
+# masks.*
 #
 # IMP multiplies a bill by the number of levels, and for GPT-3 that is the difference between very expensive and out of the
 # question. **The search is one reason why tickets are not in daily use.** Hardware that gains little from scattered zeros
@@ -264,8 +268,9 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 # %% [markdown]
 # ## 5. Your own model
 #
-# Anything that is a `torch.nn.Module` will do. Here is a small transformer that reads a signal of `mnist1d` in ten pieces.
-# Nothing in it knows of `lthlab`:
+# Anything that is a `torch.nn.Module` will do. Here is a small *transformer* (notebook
+# 10 explains the word) that reads a signal of `mnist1d` in ten pieces. Nothing in it
+# knows of `lthlab`:
 
 
 # %%
@@ -290,8 +295,10 @@ parts.groupby(["layer", "prunable"])["numbers"].sum().to_frame()
 
 # %% [markdown]
 # `list_parameters` says what can be pruned and what cannot, and why (`parts["why not"]`). The matrices
-# of attention can. `lthlab` leaves the rest alone: an embedding is a table, not a matrix that multiplies, and biases and
-# norms are few. Most papers do the same. A model can also name layers to leave alone, in an attribute: `keep_dense =
+# of attention can. `lthlab` leaves the rest alone: an embedding is a table, not a
+# matrix that multiplies, and biases and the numbers of normalisation layers are few.
+# Most papers do the same.
+# A model can also name layers to leave alone, in an attribute: `keep_dense =
 # ("out",)`.
 #
 # For an experiment, give a function that builds the network. It may ignore the seed: `lthlab` sets PyTorch's generator
@@ -403,19 +410,22 @@ print("back:", *dict(first.named_parameters()), "- same masks:", same)
 # %% [markdown]
 # ## 7. Your turn
 #
-# 1. Bring a network of your own. Look at `list_parameters` first, then race ticket and reinitialised with five seeds. If you
-#    find something, the [table of claims](README.md) has room for it.
+# Bring a network of your own. Look at `list_parameters` first, then race ticket and
+# reinitialised with five seeds. If you find something, the [table of claims](README.md)
+# has room for it.
 #
 # [The exercise sheet](exercises/09_scale_up.py) has tasks with checks; [13](13_scale_up_in_depth.ipynb) has more to try.
 
 # %% [markdown]
 # ## Take away
 #
-# - One call, from a laptop to a cluster; where it runs is said around it, not in it. Finished levels are files, so a crash
-#   costs only what was in flight.
-# - Cost is a product, and iterative pruning is one of its factors: for large networks the search costs more than it can save.
-# - In a small transformer, trained briefly, a quarter of the weights learnt faster than all of them, and than the same wiring
-#   with new values (n = 3). Whether that survives a training to the end is open. And in your network?
+# - The same call runs on a laptop and on a cluster; a line around it says where.
+#   Finished levels are files, so a crash costs only the trainings that were running.
+# - Cost is a product, and the length of the search is one of its factors. For the
+#   largest networks that puts iterative pruning out of reach.
+# - In a small transformer, trained briefly, a quarter of the weights learnt faster than
+#   all of them, and than the same mask with new values (n = 3). Whether that survives a
+#   training to the end is open. And in your network?
 # - A trained ticket is a network with zeros. It needs nobody's library.
 #
 # **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019. J. Frankle et al., *Linear Mode
@@ -423,5 +433,5 @@ print("back:", *dict(first.named_parameters()), "- same masks:", same)
 # Models are Few-Shot Learners*, NeurIPS 2020. J. Kaplan et al., *Scaling Laws for Neural Language Models*, arXiv:2001.08361,
 # 2020. M. Rocklin, *Dask*, SciPy 2015.
 #
-# **Next question**: nobody can search a ticket in GPT-3. What *is* done to language models, and does a small one hold
+# **Next question**: nobody can search for a ticket in GPT-3. What *is* done to language models, and does a small one hold
 # tickets? Notebook 10.

@@ -173,9 +173,10 @@ ax.set_xticks(
     sorted(widths["width"].unique()), sorted(widths["width"].unique()), minor=False
 )
 ax.minorticks_off()
+ax.yaxis.set_major_formatter("{x:.0%}")
 plots.show(
     "Test accuracy against the neurons in each layer: trained networks lie far above "
-    "edge-popup at every width, and both rise with the width."
+    "edge-popup at every width. They rise throughout; edge-popup levels off."
 )
 
 # %% [markdown]
@@ -267,13 +268,13 @@ bets.reveal("11-valley", pairs[rise[[*pairs]].idxmax()])
 #
 # Finding a ticket is expensive. If one ticket served many tasks, one search would pay for all (Morcos et al. 2019).
 #
-# Here tickets are found on classes 0 to 4 and trained on classes 5 to 9, beside tickets found on these classes, and beside both with
-# newly drawn values.
+# Here tickets are found on classes 0 to 4 and trained on classes 5 to 9. They are
+# compared with tickets found on classes 5 to 9, and both also with newly drawn values.
 
 # %%
 bets.pick(
     "11-foreign",
-    "On mnist1d, with few weights: what brings more points on the new classes",
+    "On mnist1d, with few weights: which brings more points on the new classes",
     ["the foreign mask, against a random one", "its values, against new ones"],
 )
 
@@ -308,7 +309,9 @@ for ax, name in zip(axes, ("mnist1d", "fashion-mini"), strict=True):
         color = plots.arm_color("ticket" if "reinit" not in other else "reinitialised")
         ax.errorbar(mean.mean, place, xerr=error, fmt="o", color=color)
     ax.set_yticks(range(len(shown)), shown if name == "mnist1d" else [])
-    ax.set(xlabel="test accuracy, classes 5 to 9", title=name)
+    ax.set(xlabel="test accuracy (%), classes 5 to 9", title=name)
+    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}")
+    ax.invert_yaxis()
 figure.tight_layout()
 plots.show(
     "Test accuracy on the new classes with intervals. On mnist1d the own ticket is "
@@ -320,9 +323,10 @@ plots.show(
 # *The sparser of the two levels above; mean and 95 % interval, n = 10. Network, recipe and initial values of a seed are the same.
 # Random: as many weights of each layer, chosen by chance, with their initial values.*
 #
-# Morcos et al. found that tickets transfer between image data sets and optimisers, those from larger data better. Here, on
-# mnist1d, the foreign mask brings some points over a random one and the initial values under it more; on fashion-mini hardly
-# anything can be told apart.
+# Morcos et al. found that tickets transfer between image data sets and optimisers, and
+# better from larger data sets. Here, on mnist1d, the foreign mask brings some points
+# over a random one, and its initial values bring more. On fashion-mini hardly anything
+# can be told apart.
 #
 # And a ticket found with another optimiser? (mnist1d: found with Adam,
 # trained with SGD; fashion-mini: the other way round. The other optimiser has a usual rate, 0.0012 or 0.1, not tuned.)
@@ -351,9 +355,9 @@ for name in ("mnist1d", "fashion-mini"):
 # %%
 bets.pick(
     "11-flips",
-    "Two dense networks of different seeds disagree, too. On mnist1d, against ticket "
-    "and dense network at 18 % of the weights, by",
-    ["more", "less"],
+    "On mnist1d, compared with a ticket (18 % of the weights) and its dense network, "
+    "two dense networks of different seeds disagree on",
+    ["more examples", "fewer examples"],
 )
 
 # %%
@@ -374,11 +378,15 @@ plots.show(
 )
 at_18 = flips.query("dataset == 'mnist1d' and level == 8")["value"].mean()
 dense_pairs = two.query("dataset == 'mnist1d'")["value"].mean()
-bets.reveal("11-flips", "more" if dense_pairs > at_18 else "less")
+bets.reveal("11-flips", ("more" if dense_pairs > at_18 else "fewer") + " examples")
 
 # %% [markdown]
 # *Share of test examples on which exactly one of two networks is right. Lines with bands: ticket and dense network of one seed,
 # mean and 95 % interval, n = 10. Grey: dense networks of two seeds, mean of ten pairs.*
+#
+# The fewer weights are kept, the more answers flip. On mnist1d ticket and dense network
+# disagree more than two dense networks do once less than a fifth of the weights is
+# left, on fashion-mini only near one percent.
 
 # %%
 levels = {"mnist1d": 8, "fashion-mini": 15}
@@ -403,8 +411,10 @@ for name, level in levels.items():
 # %% [markdown]
 # ## 6. Short trainings and long ones
 #
-# On `fashion-mini` tickets beat the dense network after 10 epochs (notebook 03); on all of Fashion-MNIST, six times the images
-# and 50,000 steps, they do not (notebook 09). And Liu et al. (2019) saw the gap between a ticket and the *same mask with new
+# On `fashion-mini` tickets beat the dense network after 10 epochs (notebook 03). On all
+# of Fashion-MNIST, with seven times the training images and 50,000 steps, they do not
+# ([13, section 4](13_scale_up_in_depth.ipynb)).
+# And Liu et al. (2019) saw the gap between a ticket and the *same mask with new
 # values* vanish at a large learning rate. So train for a third and for three or four times as long, at a third of the learning
 # rate and at three times as much, and look at both gaps.
 
@@ -450,10 +460,15 @@ index = ["against", "dataset", "rate"]
 wide.pivot(index=index, columns="epochs", values="effect").fillna("")
 
 # %% [markdown]
-# On mnist1d most of the lead over the dense network is gone after a long training: tickets learn faster, and the dense network
-# catches up. On fashion-mini about a point of it stays, except at the lowest rate.
-# The gap to new values shrinks with rate and length on mnist1d, as Liu et al. saw; on fashion-mini it does so in the shorter
-# trainings. At three times the rate some long trainings on mnist1d failed, so their interval is wide.
+# On mnist1d most of the lead over the dense network is gone after a long training:
+# tickets learn faster, and the dense network catches up. On fashion-mini about a point
+# of it stays at the recipe's rate. At three times that rate the mean says the same, but
+# the interval of the longest training holds zero. At the lowest rate no lead is seen in
+# the end.
+#
+# The gap to new values shrinks with rate and length on mnist1d, as Liu et al. saw. On
+# fashion-mini it shrinks with the rate in the shorter trainings. At three times the
+# rate some long trainings on mnist1d failed, so their interval is wide.
 
 # %% [markdown]
 # ## 7. Equal bytes
@@ -475,6 +490,7 @@ for (name, bits), line in means.groupby(["arm", "bits"]):
     look |= {"color": plots.arm_color(looks[name]), "label": f"{name}, {bits} bits"}
     ax.plot(line["bytes"] / 1000, line["value"], **look)
 ax.set(xscale="log", xlabel="thousand bytes on disk", ylabel="test accuracy")
+ax.yaxis.set_major_formatter("{x:.0%}")
 ax.legend(fontsize=8, ncols=2)
 plots.show(
     "Test accuracy against bytes, logarithmic. Tickets lie above small dense networks "
@@ -503,8 +519,10 @@ for _, ticket_rows in smaller.query("arm == 'ticket'").groupby("kept"):
         print(f"{room:6,} bytes, 8 bits: ticket minus {size} {gap}")
 
 # %% [markdown]
-# At equal bytes tickets are ahead. Distillation with these settings makes the small network worse; read nothing about
-# distillation into that. And bytes are not the only price: these tickets took 8 to 16 trainings each, a small network one.
+# At about equal bytes (the small networks have a little less) tickets are ahead.
+# Distillation with these settings makes the small network worse, which says nothing
+# about distillation with others.
+# And bytes are not the only price: these tickets took 8 to 16 trainings each, a small network one.
 
 # %% [markdown]
 # ## 8. A convolutional network
@@ -543,8 +561,9 @@ for level in sorted(set(conv.query("arm == 'shuffled'")["level"])):
 # 1. Add a criterion of your own to section 1: a function of a weight's first and last value. Does any beat the ticket?
 # 2. Run section 2 with `density=0.9` and with `density=0.1`. Does the accuracy of a supermask peak in between? Why might it?
 # 3. In section 4 a ticket from other classes is trained with its own initial values. Which control tells mask from values?
-# 4. Section 6 lets tickets end higher than the dense network after a short training. Write down two explanations, and
-#    what each of them predicts for a training ten times as long.
+# 4. In section 6 tickets end higher than the dense network after a short training.
+#    Write down two explanations, and what each of them predicts for a training ten
+#    times as long.
 #
 # <details><summary>Answers</summary>
 #
@@ -560,7 +579,8 @@ for level in sorted(set(conv.query("arm == 'shuffled'")["level"])):
 #
 # - Which weights stay: on mnist1d their *first* values are a bad guide; final values, or how much they grew, a good one.
 # - A mask alone knows something; edge-popup, untuned, did not reach a small trained network.
-# - Levels of a ticket lie in one valley here, but for the first step on mnist1d.
+# - The trained networks of neighbouring levels lie in one valley here, except for the
+#   dense network and the first level on mnist1d.
 # - Tickets from other classes or another optimiser: on mnist1d clearly worse than one's own, on fashion-mini about as good.
 # - Tickets lost robustness to noise; no class got worse by more than its interval. They lead after short trainings more than after long ones.
 # - The claims table in [README.md](README.md) has the rows of this notebook in every setting.
