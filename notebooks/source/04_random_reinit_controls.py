@@ -121,8 +121,8 @@ by_hand.style.format("{:+.2f}").background_gradient(
 #   far from zero as the ticket's;
 # - *reinitialised*: new values as they are drawn.
 #
-# In two more arms other weights survive, with their own first values. *Shuffled* mixes
-# up the ticket's mask within each layer. *Random* removes weights by chance, as many in
+# In two more arms other weights survive, with their own first values.
+# *[Shuffled](glossary.md#shuffled)* mixes up the ticket's mask within each layer. *Random* removes weights by chance, as many in
 # each layer. Here is what each arm keeps of the ticket:
 
 # %%
@@ -147,7 +147,7 @@ bets.pick("04-parts", "At 17.8 % of the weights it costs most to give up", cost)
 # | each sign in its own place | permuted sizes | permuted |
 # | these values and no others | permuted | reinitialised to scale |
 # | their scale | reinitialised to scale | reinitialised |
-# | the mask | reinitialised | [shuffled](glossary.md#shuffled) |
+# | the mask | reinitialised | shuffled |
 # | how many weights each layer keeps | random | uniform random |
 #
 # *Uniform random* removes weights by chance as well, but keeps the same share of every
@@ -295,7 +295,7 @@ masks, start = ticket.masks, ticket.start  # of section 1, its last level
 
 
 def train_wrongly(after_backward=None, after_step=None):
-    """The loop, with two places for mistakes; `yield` hands out what is known so far."""
+    """The loop, with two places for mistakes; `yield` hands out what it knows."""
     net = lthlab.rewind(build_model(NETWORK, dataset, seed=10), start, masks)
     optimizer, total = make_optimizer(net.parameters(), recipe), recipe.steps(dataset)
     for step in range(total):

@@ -79,8 +79,8 @@ before = 4 + 2 * torch.randn(1000, 1, generator=torch.Generator().manual_seed(0)
 after = torch.nn.BatchNorm1d(1)(before).detach()
 ax["norm"].hist(before.flatten(), 30, histtype="step", linestyle="--", label="before")
 ax["norm"].hist(after.flatten(), 30, alpha=0.6, label="after")
-for momentum, look in (0, "o:"), (0.9, "s-"):
-    ax["path"].plot(*path_down(momentum).T, look, label=f"momentum {momentum}")
+ax["path"].plot(*path_down(momentum=0).T, "o:", label="momentum 0")
+ax["path"].plot(*path_down(momentum=0.9).T, "s-", label="momentum 0.9")
 ax["rate"].plot([recipe.lr_at(step, total) for step in range(total)])
 ax["path"].plot(0, 0, "*", color="0.2", markersize=14, label="lowest point")
 titles = {
@@ -92,10 +92,8 @@ titles = {
 for name, (title, across, up) in titles.items():
     ax[name].set(title=title, xlabel=across, ylabel=up)
     ax[name].legend(*ax[name].get_legend_handles_labels())
-plots.show(
-    "A signal and its convolution; values before and after BatchNorm; a path with and "
-    "without momentum; the cosine. " + drawings.residual_block(ax["block"])
-)
+said = "A convolution, BatchNorm, a path with and without momentum, the cosine. "
+plots.show(said + drawings.residual_block(ax["block"]))
 
 # %% [markdown]
 # The learning rate starts **high**. Large networks are trained that way, and it makes the beginning of training wild.
