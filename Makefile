@@ -71,9 +71,9 @@ student: $(TEACH) ## Write the exercise sheets for learners into notebooks/stude
 assignment: $(TEACH) ## Make an nbgrader course in build/nbgrader, released by nbgrader
 	$(BIN)/python notebooks/exercises/make.py assignment build/nbgrader
 
-course: $(TEACH) ## A whole course in build/course: HOURS=2, DAYS=2, WEEKS=4 or WEEKS=6 (START=2027-01-11 ZONE=Europe/Berlin)
+course: $(TEACH) ## A whole course in COURSE=build/course: HOURS=2, DAYS=2, WEEKS=4 or WEEKS=6 (START=2027-01-11 ZONE=Europe/Berlin)
 	$(BIN)/python course/build_course.py $(if $(HOURS),--hours $(HOURS)) $(if $(DAYS),--days $(DAYS)) \
-		$(if $(WEEKS),--weeks $(WEEKS)) $(if $(START),--start $(START)) $(if $(ZONE),--zone $(ZONE)) build/course
+		$(if $(WEEKS),--weeks $(WEEKS)) $(if $(START),--start $(START)) $(if $(ZONE),--zone $(ZONE)) $(COURSE)
 
 grade: $(TEACH) ## Grade what came back, in a sandbox (COURSE=build/course ASSIGNMENT=week-1)
 	$(BIN)/python course/grade.py $(COURSE)/teacher/nbgrader $(ASSIGNMENT)

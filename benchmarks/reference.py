@@ -250,17 +250,19 @@ def write_correct(name: str) -> None:
 
 
 if __name__ == "__main__":
+    special = {"rewinding-search": search, "stability": stability, "overlaps": overlaps}
+    own = (studies.length, studies.width, studies.connectivity, studies.forgetting)
+    own += (studies.once, studies.pretraining)
+    special |= {"bytes": studies.bytes_on_disk} | {study.__name__: study for study in own}
+    special["connectivity-rewinding"] = studies.connectivity_rewinding
+    known = [*STUDIES, *special]
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", default=[*STUDIES], help=f"of {', '.join(STUDIES)}; default all"
-    )
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(known)}")
     parser.add_argument("--jobs", type=int, default=-1)
     options = parser.parse_args()
-    torch.set_num_threads(1)
     for name in options.names:
-        special = {"rewinding-search": search, "stability": stability, "overlaps": overlaps}
-        own = (studies.length, studies.width, studies.connectivity, studies.forgetting)
-        own += (studies.once, studies.pretraining)
-        special |= {"bytes": studies.bytes_on_disk} | {study.__name__: study for study in own}
-        special["connectivity-rewinding"] = studies.connectivity_rewinding
+        if name not in known:
+            parser.error(f"{name!r} is none of {', '.join(known)}")
+    torch.set_num_threads(1)
+    for name in options.names or STUDIES:
         special[name](options.jobs) if name in special else make(name, options.jobs)

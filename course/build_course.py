@@ -141,7 +141,7 @@ def for_students(given: dict[str, list[Path]], released: Path, archive: Path) ->
 
 def build(name: str, start: dt.date, zone: str, folder: Path) -> None:
     """Write the whole course into an empty folder."""
-    if folder.exists() and any(folder.iterdir()):
+    if folder.is_dir() and any(folder.iterdir()):
         raise SystemExit(f"{folder} is not empty: name another folder, or remove it first")
     teacher = folder / "teacher"
     teacher.mkdir(parents=True)
@@ -180,6 +180,8 @@ if __name__ == "__main__":
             options.zone,
             options.folder.resolve(),
         )
-    except (KeyError, LookupError, FileNotFoundError) as error:
+    except OSError as error:
+        raise SystemExit(f"cannot write to {options.folder}: {error.strerror}") from None
+    except LookupError as error:
         raise SystemExit(f"error: {error.args[0]}") from None
     print(f"written to {options.folder}: begin with teacher/README.md")

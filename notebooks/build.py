@@ -207,6 +207,9 @@ def main() -> int:
     parser.add_argument("--force", action="store_true", help="rebuild what is up to date, too")
     parser.add_argument("--output", type=Path, default=HERE, help="folder for the built notebooks")
     options = parser.parse_args()
+    for name in options.names:
+        if not any(source.stem.startswith(name) for source in SOURCES):
+            parser.error(f"no notebook's name begins with {name!r}")
     for source in SOURCES:
         if options.names and not any(source.stem.startswith(name) for name in options.names):
             continue

@@ -69,6 +69,10 @@ def translated(
 
 def reader(path: Path) -> Callable[[str], str]:
     """What a .po file says for a unit; the unit itself where it says nothing."""
+    if not path.is_file():
+        raise SystemExit(
+            f"TRANSLATION={path}: no such file (`make strings` writes one)"
+        )
     with open(path, "rb") as file:
         catalog = read_po(file)
 
@@ -86,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("file", type=Path)
     path = parser.parse_args().file
+    path.parent.mkdir(parents=True, exist_ok=True)
     template = Catalog(project="lthlab", charset="utf-8")
     for sheet in SHEETS:
 
