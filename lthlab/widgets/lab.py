@@ -33,7 +33,8 @@ EVERY = 50  # steps between two points
 
 OFFLINE = (
     "The live lab trains in Python while you watch: open this notebook in JupyterLab (make lab) or "
-    "the app (make app) and run it. The playground on the website does something similar in the browser."
+    "the app (make app) and run it. The playground on the website does something similar in the "
+    "browser."
 )
 
 

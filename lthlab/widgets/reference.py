@@ -83,8 +83,8 @@ def rewind_dial() -> Panel:
         "paths": {n: [paths[n, k].tolist() for k in steps] for n in networks},
         "barriers": {n: heights[n].tolist() for n in networks},
         "worth": worth.tolist(),
-        "note": f"Means of {seeds} seeds, {lines['pair'].nunique()} pairs of copies each, with 95 % bands; only the order of the examples differs "
-        "between two copies.",
+        "note": f"Means of {seeds} seeds, {lines['pair'].nunique()} pairs of copies each, with "
+        "95 % bands; only the order of the examples differs between two copies.",
     }
 
     def still(ax):
