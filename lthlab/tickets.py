@@ -84,7 +84,8 @@ def find_ticket(
     finished: dict[Key, Level] | Folder = {}
     if folder is not None:
         finished = Folder(Path(folder) / f"ticket-{identity(setting, version, score)}")
-    arms = ("dense", Arm(dense), [0]), ("ticket", Arm(imp(score), chain=True), range(1, last + 1))
+    ticket = Arm(imp(score), needs=("dense",), chain=True)
+    arms = ("dense", Arm(dense), [0]), ("ticket", ticket, range(1, last + 1))
     with tqdm(total=last + 1, desc="levels", disable=not progress, leave=False) as bar:
         for name, arm, numbers in arms:
             for _ in run_levels(setting, name, arm, seed, numbers, finished, progress):
