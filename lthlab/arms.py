@@ -24,7 +24,7 @@ from lthlab.pruning import (
     snip,
     synflow,
 )
-from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
+from lthlab.spreads import Densities, erk_densities, random_masks, smart_ratio_densities
 from lthlab.steps import State
 from lthlab.supermasks import edge_popup
 
@@ -173,7 +173,7 @@ for _name, _score, _steps, _color, _dashes in (
 
 
 @checked
-def by_chance(spread: Callable[[Masks, float], dict[str, float]]) -> Function:
+def by_chance(spread: Callable[[Masks, float], Densities]) -> Function:
     """An arm: weights removed by chance, how many of each layer by a rule."""
 
     @checked
