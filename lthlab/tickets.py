@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -32,14 +31,6 @@ class Ticket:
     def masks(self) -> Masks:
         """The masks of the sparsest level."""
         return self.levels[-1].masks
-
-    def table(self) -> pd.DataFrame:
-        """Every measurement of every level, tidy: level, density and those of `History.table`."""
-        tables = [
-            level.history.table.assign(level=level.number, density=level.density)
-            for level in self.levels
-        ]
-        return pd.concat(tables, ignore_index=True)
 
     @checked
     def at(self, wanted: float) -> Level:
