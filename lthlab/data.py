@@ -26,7 +26,6 @@ FASHION = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot"
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 DIGITS = "0 1 2 3 4 5 6 7 8 9"
 
-EMBEDDED = ("fashion-mini", "mnist1d", "words")  # without download
 # The classes of each data set, and how many training examples become the validation split.
 DATASETS = {
     "fashion-mini": (FASHION, 2_000),

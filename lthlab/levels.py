@@ -27,7 +27,7 @@ from lthlab.masks import Masks, density, full_masks, prunable_weights
 from lthlab.pruning import Score, draw_batch, magnitude, prune
 from lthlab.recipes import Duration, Recipe, count_steps, level_sizes
 from lthlab.steps import Kind, Loss, State, cross_entropy
-from lthlab.training import History, Paused, evaluate, predict, right_answers, train
+from lthlab.training import During, History, evaluate, predict, right_answers, train
 
 Key = tuple[str, int, int]  # arm, seed, level
 REDRAWN = 1_000_000  # added to a seed: that of the network built again
@@ -45,7 +45,7 @@ class Start:
     masks: Masks
     state: State
     recipe: Recipe | None = None
-    during: Mapping[int, Callable[[Paused], None]] | None = None
+    during: During | None = None
     loss: Loss = cross_entropy
 
 
@@ -291,6 +291,6 @@ def run_levels(
         if (name, seed, number) not in finished:
             readable = {*arm.needs, name} if arm.chain else arm.needs
             past = Past(setting, finished, name, frozenset(readable), seed, number)
-            label = f"level {number}" if progress else False
+            label = progress and f"level {number}"
             finished[name, seed, number] = run_level(past, arm.function, label)
         yield

@@ -149,6 +149,9 @@ class Paused:
         self.update = self.engine.updater(self.optimizer)
 
 
+During = Mapping[int, Callable[[Paused], None]]  # what to do at which steps
+
+
 @dataclass(frozen=True)
 class History:
     """What a training left behind.
@@ -172,8 +175,9 @@ class History:
         rows = rows if step is None else rows[rows["step"] == step]
         if rows.empty:
             measured = sorted(self.table["step"].unique().tolist())
-            wanted = f"{metric}, {split}, step {step}"
-            raise InputError(f"Nothing measured for {wanted}. Measured steps: {measured}.")
+            raise InputError(
+                f"Nothing measured for {metric}, {split}, step {step}. Measured steps: {measured}."
+            )
         return float(rows["value"].iloc[-1])
 
 
@@ -188,7 +192,7 @@ def train(
     evaluate_every: Duration = "1ep",
     evaluate_at: Iterable[Duration] = (),
     states: Iterable[Duration] = (),
-    during: Mapping[int, Callable[[Paused], None]] | None = None,
+    during: During | None = None,
     progress: bool | str = False,
     **options: Any,
 ) -> History:
