@@ -236,8 +236,7 @@ def _choose_validation(y: Tensor, held_out: int) -> Tensor:
 
 def _mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
     """Over all axes but the channels'; in double precision, for the same bits with any threads."""
-    axes = tuple(axis for axis in range(x.dim()) if axis != 1)
-    options = {"axis": axes, "keepdims": True, "dtype": np.float64}
+    options = {"axis": (0, *range(2, x.dim())), "keepdims": True, "dtype": np.float64}
     mean, std = np.mean(x.numpy(), **options), np.std(x.numpy(), **options)
     std[std <= 1e-6 * np.abs(mean)] = 1  # constant in training: moved to 0, and left at its scale
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

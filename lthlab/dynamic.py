@@ -145,12 +145,11 @@ def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: fl
 
     What was just dropped may come back (Evci et al. 2020, section 3, "grow").
     """
-    moved = {}
-    for name, mask in masks.items():
-        (stay,) = prune({name: magnitudes[name]}, {name: mask}, fraction).values()
-        free, count = (~stay).flatten().nonzero().squeeze(1), int(mask.sum() - stay.sum())
+    moved = prune(magnitudes, masks, fraction)
+    for name, stay in moved.items():
+        free, count = (~stay).flatten().nonzero().squeeze(1), int(masks[name].sum() - stay.sum())
         best = growth[name].flatten()[free].argsort(descending=True, stable=True)[:count]
-        moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(mask)
+        moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(stay)
     return moved
 
 

@@ -198,7 +198,8 @@ Function = Callable[[Past], Start]
 class Arm:
     """A declared arm: its function, the arms whose levels it reads, colour and dashes.
 
-    A `chain` reads its own level before, so that its levels run one after the other.
+    Level 0 of every arm is that of "dense": who reads one needs that, too. A `chain` reads its own
+    level before, so that its levels run one after the other.
     """
 
     function: Function

@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
@@ -147,8 +148,7 @@ class ResNet(nn.Module):
         self.conv = conv(channels, width, 3, padding=1, bias=False)
         self.norm = norm(width)
         widths = [width, *(width << stage for stage in range(3) for _ in range(blocks))]
-        pairs = zip(widths, widths[1:], strict=False)
-        self.blocks = nn.Sequential(*(Block(*pair, conv, norm) for pair in pairs))
+        self.blocks = nn.Sequential(*(Block(*pair, conv, norm) for pair in pairwise(widths)))
         self.out = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, conv | nn.Linear):

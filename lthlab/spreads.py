@@ -28,8 +28,7 @@ def smart_ratio_densities(masks: Masks, density: float, output: str = "out.weigh
     fully connected layers and the rule to convolutions; here the rule is for all but the output.
     Raises ValueError for a density outside 0..1.
     """
-    ranks = {name: len(masks) - number for number, name in enumerate(masks)}
-    ratio = {name: k * k + k for name, k in ranks.items()}
+    ratio = {name: k * k + k for k, name in enumerate(reversed(masks), 1)}
     return _spread(masks, density, ratio, {output: 0.3} if output in masks else {})
 
 
