@@ -9,19 +9,7 @@ can be imported from here; all else by its room, `lthlab.pruning.random`, say. `
 
 import importlib
 
-from lthlab import (
-    batches,
-    cost,
-    dynamic,
-    fast,
-    files,
-    levels,
-    models,
-    post_training,
-    recipes,
-    steps,
-    words,
-)
+from lthlab import cost, fast, post_training  # nothing else loads these
 from lthlab.arms import ARMS, arm
 from lthlab.data import Dataset, Split, load_dataset, make_dataset
 from lthlab.experiments import run_experiment

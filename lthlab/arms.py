@@ -24,7 +24,7 @@ from lthlab.pruning import (
     snip,
     synflow,
 )
-from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
+from lthlab.spreads import Densities, erk_densities, random_masks, smart_ratio_densities
 from lthlab.steps import State
 from lthlab.supermasks import edge_popup
 
@@ -107,7 +107,7 @@ def fine_tuning(rate: float = 0.1) -> Function:
 @checked
 def unpruned(function: Function) -> Function:
     """The same chain of trainings without pruning: the dense network trained as long."""
-    return lambda past: replace(function(past), masks=full_masks(past.build(past.seed)))
+    return lambda past: replace(function(past), masks=full_masks(past.network))
 
 
 arm("fine-tuning", chain=True, color=_GREEN, dashes=(2, 1))(fine_tuning())
@@ -127,14 +127,14 @@ def pruned_at(share: float, again: bool = False) -> Function:
     """
 
     def pruned(past: Past) -> Start:
-        dense, step = past.of("dense")[0], round(share * past.recipe.steps(past.data))
-        known = {0: past.initial, past.recipe.steps(past.data): State(0, dense.trained, {})}
-        state = (dense.history.states | known).get(step)
-        if state is None:
+        dense, last = past.of("dense")[0], past.recipe.steps(past.data)
+        known = dense.history.states | {0: past.initial, last: State(0, dense.trained, {})}
+        step, model = round(share * last), past.network
+        if step not in known:
             advice = f"run_experiment(..., states=[{step}])"
             raise InputError(f"Step {step} of the dense training was not kept: {advice}.")
-        model = past.build(past.seed)
-        model.load_state_dict(state.model)
+        state = known[step]
+        state.restore_(model)
         masks = prune_at_init(model, magnitude, past.batch, past.density, seed=past.seed)
         return Start(masks, State(0, state.model, {}) if again else replace(state, step=step))
 
@@ -149,8 +149,8 @@ def before_training(score: Score, steps: int = 1) -> Function:
     """An arm for any score: pruned at initialisation to the ticket's density (`prune_at_init`)."""
 
     def pruned_at_init(past: Past) -> Start:
-        model = past.build(past.seed)
-        masks = prune_at_init(model, score, past.batch, past.density, steps, seed=past.seed)
+        options = {"steps": steps, "seed": past.seed}
+        masks = prune_at_init(past.network, score, past.batch, past.density, **options)
         return Start(masks, past.initial)
 
     return pruned_at_init
@@ -163,28 +163,23 @@ for _name, _score, _steps, _color, _dashes in (
     ("SynFlow", synflow, 100, _CYAN, (5, 1, 1, 1)),
 ):
     _found = before_training(_score, _steps)
-    _variants = {
-        _name: (_found, _color),
-        f"{_name}, shuffled": (
-            controls.then_shuffled(_found),
-            _ORANGE,
-        ),  # in the colours of the controls
-        f"{_name}, reinitialised": (controls.then_reinitialised(_found), _RED),
-        f"{_name}, inverted": (before_training(inverted(_score), _steps), _color),
-    }
-    for _variant, (_function, _own) in _variants.items():
-        arm(_variant, color=_own, dashes=_dashes)(_function)
+    _inverted = before_training(inverted(_score), _steps)
+    arm(_name, color=_color, dashes=_dashes)(_found)
+    # In the colours of the controls.
+    arm(f"{_name}, shuffled", color=_ORANGE, dashes=_dashes)(controls.then_shuffled(_found))
+    _redrawn = controls.then_reinitialised(_found)
+    arm(f"{_name}, reinitialised", color=_RED, dashes=_dashes)(_redrawn)
+    arm(f"{_name}, inverted", color=_color, dashes=_dashes)(_inverted)
 
 
 @checked
-def by_chance(spread: Callable[[Masks, float], dict[str, float]]) -> Function:
+def by_chance(spread: Callable[[Masks, float], Densities]) -> Function:
     """An arm: weights removed by chance, how many of each layer by a rule."""
 
     @checked
     def chosen(past: Past) -> Start:
-        model = past.build(past.seed)
-        densities = spread(full_masks(model), past.density)
-        return Start(random_masks(model, densities, past.seed), past.initial)
+        densities = spread(full_masks(past.network), past.density)
+        return Start(random_masks(past.network, densities, past.seed), past.initial)
 
     return chosen
 
@@ -200,15 +195,15 @@ arm("uniform random", color="#b3a369", dashes=(1, 1))(by_chance(dict.fromkeys))
 def gradual(past: Past) -> Start:
     """Pruned by magnitude while it trains (Zhu & Gupta 2017): see `dynamic.prune_gradually`."""
     during = prune_gradually(past.data, past.recipe, past.density)
-    return Start(full_masks(past.build(past.seed)), past.initial, during=during)
+    return replace(dense(past), during=during)
 
 
 @arm("edge-popup", color="#ece133", dashes=(2, 1))
 @checked
 def supermask(past: Past) -> Start:
     """A mask found by training scores; the initial values under it are never trained."""
-    model, first = past.build(past.seed), past.initial.model
-    found, history = edge_popup(model, past.data, past.recipe, past.density, seed=past.seed)
+    first, setting = past.initial.model, (past.data, past.recipe, past.density)
+    found, history = edge_popup(past.network, *setting, seed=past.seed)
     (end,) = history.states.values()
     known = {name: tensor for name, tensor in end.model.items() if name in first}  # of norms
     return Start(found, State(0, first | known, {}), replace(past.recipe, duration="0it"))
@@ -235,13 +230,7 @@ arm("SET", color="#599999", dashes=(2, 1))(dynamic(random))
 def early_bird_ticket(past: Past) -> Start:
     """The mask that settles first as the dense network trains, then its weights (You et al.
     2020)."""
-    found = early_bird(
-        past.build(past.seed),
-        past.data,
-        past.recipe,
-        past.density,
-        seed=past.seed,
-        every=max(1, past.recipe.steps(past.data) // 40),
-        step=past.setting.step,
-    )
+    every = max(1, past.recipe.steps(past.data) // 40)
+    options = {"seed": past.seed, "every": every, "step": past.setting.step}
+    found = early_bird(past.network, past.data, past.recipe, past.density, **options)
     return Start(found.masks, found.start)

@@ -1,5 +1,6 @@
 """What a network sees at each step: the order of the examples, and how they are augmented."""
 
+from functools import lru_cache, partial
 from typing import Annotated
 
 import torch
@@ -23,21 +24,18 @@ class Batches:
     """The batch (x, y) of any step; it depends on seed and step alone, the same on every device."""
 
     def __init__(self, dataset: Dataset, size: int, seed: int, augmentation: str = "none"):
-        self.dataset, self.size, self.seed = dataset, size, seed
-        self.augmented = augmentation != "none"
-        self.per_epoch, self.epoch = len(dataset.train) // size, None
+        self.train, self.size, self.augmented = dataset.train, size, augmentation != "none"
+        # Drawn once an epoch.
+        self.order = lru_cache(1)(partial(example_order, dataset, seed))
+        self.moves = lru_cache(1)(partial(draw_moves, dataset, seed))
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        epoch, batch = divmod(step, self.per_epoch)
-        if epoch != self.epoch:
-            self.epoch, self.order = epoch, example_order(self.dataset, self.seed, epoch)
-            if self.augmented:
-                self.moves = draw_moves(self.dataset, self.seed, epoch)
+        epoch, batch = divmod(step, len(self.train) // self.size)
         part = slice(batch * self.size, (batch + 1) * self.size)
-        split, chosen = self.dataset.train, self.order[part]
-        x, y = split.x.index_select(0, chosen), split.y.index_select(0, chosen)
+        chosen = self.order(epoch)[part]
+        x, y = self.train.x.index_select(0, chosen), self.train.y.index_select(0, chosen)
         if self.augmented:
-            x = inside(shift_and_flip)(x, self.moves[part])
+            x = inside(shift_and_flip)(x, self.moves(epoch)[part])
         return x, y
 
 

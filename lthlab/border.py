@@ -137,16 +137,14 @@ def _misfit(where: str, value: Any, hint: Any, ends: tuple) -> tuple[str, Any, A
         fits = callable(value) and not isinstance(value, nn.Module)
     elif parts and (hasattr(value, "columns") or isinstance(value, str | Tensor | nn.Module)):
         fits = False  # they can be walked through, but are no lists
-    elif parts and not isinstance(value, kind):
-        fits = False
-    elif parts:
+    elif parts and isinstance(value, kind):
         named = issubclass(kind, Mapping)
         items = value.items() if named else enumerate(value)
         each = (_misfit(f"{where}[{key!r}]", item, parts[named], ends) for key, item in items)
         inner = next(filter(None, each), None)
         fits = not inner
     else:
-        fits = kind in (Any, inspect.Parameter.empty, None) or isinstance(value, kind)
+        fits = kind in (Any, inspect.Parameter.empty) or isinstance(value, kind)
     if not fits:
         return inner if inner and inner[0] != where else (where, value, hint)
     return None

@@ -93,7 +93,7 @@ def shuffled(past: Past) -> Start:
 def randomly_pruned(past: Past) -> Start:
     """Weights removed by chance, nested over levels, as many per layer as in the ticket."""
     densities = layer_densities(_ticket(past))
-    return Start(random_masks(past.build(past.seed), densities, past.seed), past.rewound)
+    return Start(random_masks(past.network, densities, past.seed), past.rewound)
 
 
 @checked

@@ -26,7 +26,6 @@ FASHION = "T-shirt trouser pullover dress coat sandal shirt sneaker bag boot"
 CIFAR10 = "airplane automobile bird cat deer dog frog horse ship truck"
 DIGITS = "0 1 2 3 4 5 6 7 8 9"
 
-EMBEDDED = ("fashion-mini", "mnist1d", "words")  # without download
 # The classes of each data set, and how many training examples become the validation split.
 DATASETS = {
     "fashion-mini": (FASHION, 2_000),
@@ -36,6 +35,7 @@ DATASETS = {
     "fashion-mnist": (FASHION, 5_000),
     "cifar10": (CIFAR10, 5_000),
 }
+_UNCHANGED = torch.tensor([0]), torch.tensor([1])  # mean and std of tokens
 _GENERATING = threading.Lock()
 
 
@@ -147,7 +147,7 @@ def load_dataset(
     downloaded, or its files are damaged.
     """
     if name == "words":
-        return _words().to(default_device() if device is None else device)
+        return _words().to(device or default_device())
     if name == "fashion-mini":
         packed = resources.files("lthlab").joinpath("assets/fashion_mini.npz").read_bytes()
         x, y, x_test, y_test = _unpack(packed, "x_train", "y_train", "x_test", "y_test")
@@ -183,11 +183,11 @@ def make_dataset(
     class only when nothing else is left, and its last example last of all. Raises ValueError if
     inputs and labels do not fit.
     """
-    x, x_test = (torch.as_tensor(np.asarray(part)) for part in (x, x_test))
-    y, y_test = (torch.as_tensor(np.asarray(part)) for part in (y, y_test))
-    for inputs, labels, name_of in ((x, y, "y"), (x_test, y_test, "y_test")):
-        check_pairs(f"{name_of.replace('y', 'x')} and {name_of}", inputs, labels, axes=1)
-        check_labels(name_of, labels, len(classes))
+    arrays = (torch.as_tensor(np.asarray(array)) for array in (x, y, x_test, y_test))
+    x, y, x_test, y_test = arrays
+    for kind, inputs, labels in (("", x, y), ("_test", x_test, y_test)):
+        check_pairs(f"x{kind} and y{kind}", inputs, labels, axes=1)
+        check_labels(f"y{kind}", labels, len(classes))
     if held_out >= len(x):
         raise InputError(f"held_out leaves some of {len(x)} examples to train on; got {held_out}.")
     y, y_test = y.long(), y_test.long()
@@ -195,14 +195,14 @@ def make_dataset(
     train = torch.ones(len(y), dtype=torch.bool).index_fill(0, validation, False)
     if tokens:
         x, x_test = x.long(), x_test.long()
-        mean, std = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
+        mean, std = _UNCHANGED
     else:
         x, x_test = (p.float() / (255 if p.dtype == torch.uint8 else 1) for p in (x, x_test))
         mean, std = _mean_and_std(x[train])
         x, x_test = (x - mean) / std, (x_test - mean) / std
     splits = Split(x[train], y[train]), Split(x[validation], y[validation]), Split(x_test, y_test)
     dataset = Dataset(name, *splits, tuple(classes), mean, std)
-    return dataset.to(default_device() if device is None else device)
+    return dataset.to(device or default_device())
 
 
 def check_pairs(names: str, x: Tensor, y: Tensor, axes: int = 0) -> None:
@@ -219,8 +219,7 @@ def _words() -> Dataset:
     classes, held_out = DATASETS["words"]
     sizes = [len(x) - 2 * held_out, held_out, held_out]
     splits = [Split(x[part], y[part]) for part in order.split(sizes)]
-    mean, std = torch.zeros(1, dtype=torch.long), torch.ones(1, dtype=torch.long)
-    return Dataset("words", *splits, tuple(classes.split()), mean, std)
+    return Dataset("words", *splits, tuple(classes.split()), *_UNCHANGED)
 
 
 def _choose_validation(y: Tensor, held_out: int) -> Tensor:
@@ -237,8 +236,7 @@ def _choose_validation(y: Tensor, held_out: int) -> Tensor:
 
 def _mean_and_std(x: Tensor) -> tuple[Tensor, Tensor]:
     """Over all axes but the channels'; in double precision, for the same bits with any threads."""
-    axes = tuple(axis for axis in range(x.dim()) if axis != 1)
-    options = {"axis": axes, "keepdims": True, "dtype": np.float64}
+    options = {"axis": (0, *range(2, x.dim())), "keepdims": True, "dtype": np.float64}
     mean, std = np.mean(x.numpy(), **options), np.std(x.numpy(), **options)
     std[std <= 1e-6 * np.abs(mean)] = 1  # constant in training: moved to 0, and left at its scale
     return torch.from_numpy(mean).float(), torch.from_numpy(std).float()

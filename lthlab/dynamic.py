@@ -4,7 +4,6 @@ import copy
 import math
 import warnings
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -18,7 +17,7 @@ from lthlab.masks import Masks, count_kept, full_masks, overlap
 from lthlab.pruning import Score, Scores, gradient, magnitude, prune
 from lthlab.recipes import Duration, Recipe, count_steps
 from lthlab.steps import Kind, State
-from lthlab.training import Paused, training
+from lthlab.training import During, Paused, training
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def prune_gradually(
     begin: float = 0.25,
     end: float = 0.75,
     times: int = 20,
-) -> dict[int, Callable[[Paused], None]]:
+) -> During:
     """Gradual magnitude pruning, as what `train` does `during` its steps (Zhu & Gupta 2017).
 
     Between the shares `begin` and `end` of the training the weights of least magnitude in the whole
@@ -118,7 +117,7 @@ def move_masks(
     every: Duration = 100,
     fraction: float = 0.3,
     stop: float = 0.75,
-) -> dict[int, Callable[[Paused], None]]:
+) -> During:
     """Dynamic sparse training, as what `train` does `during` its steps: masks that move.
 
     Every `every` steps each layer drops its weights of least magnitude and grows as many new ones,
@@ -146,12 +145,11 @@ def drop_and_grow(magnitudes: Scores, growth: Scores, masks: Masks, fraction: fl
 
     What was just dropped may come back (Evci et al. 2020, section 3, "grow").
     """
-    moved = {}
-    for name, mask in masks.items():
-        (stay,) = prune({name: magnitudes[name]}, {name: mask}, fraction).values()
-        free, count = (~stay).flatten().nonzero().squeeze(1), int(mask.sum() - stay.sum())
+    moved = prune(magnitudes, masks, fraction)
+    for name, stay in moved.items():
+        free, count = (~stay).flatten().nonzero().squeeze(1), int(masks[name].sum() - stay.sum())
         best = growth[name].flatten()[free].argsort(descending=True, stable=True)[:count]
-        moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(mask)
+        moved[name] = stay.flatten().index_fill(0, free[best], True).view_as(stay)
     return moved
 
 

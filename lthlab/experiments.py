@@ -18,11 +18,11 @@ from joblib import Parallel, delayed
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab.arms import ARMS, Arm, Declared
+from lthlab.arms import ARMS, Declared
 from lthlab.border import InputError, Location, Name, checked
 from lthlab.data import DATASETS, Dataset, load_dataset
 from lthlab.folder import Folder, identity
-from lthlab.levels import Key, Setting, run_levels
+from lthlab.levels import Setting, run_levels
 from lthlab.masks import full_masks
 from lthlab.models import build_model
 from lthlab.recipes import Recipe, count_levels, recipe_for
@@ -33,6 +33,7 @@ WATCH = ("rewind_to", "evaluate_every", "evaluate_at", "states", "step")
 Seeds = Annotated[
     Iterable[int], "a list of different seeds, one or more", lambda s: 0 < len(s) == len({*s})
 ]
+_load = functools.lru_cache(maxsize=2)(load_dataset)
 # A worker with several threads would train several networks with one setting of PyTorch.
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -108,7 +109,11 @@ def run_experiment(
         bar.close()
         name = model if isinstance(model, str) else getattr(model, "__name__", "network")
         known = {"dataset": setting.data.name, "model": name, "rewind_step": setting.rewind_to}
-        return pd.concat([_rows(finished, key, known) for key in keys], ignore_index=True)
+        tables = []
+        for key in keys:
+            level, own = finished[key], dict(zip(("arm", "seed", "level"), key, strict=True))
+            tables.append(level.history.table.assign(**known, **own, density=level.density))
+        return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
 @contextlib.contextmanager
@@ -175,14 +180,10 @@ def _work(
     source: tuple,
     finished: Folder,
     parent: tuple[int, torch.dtype, str],
-    name: str,
-    arm: Arm,
-    seed: int,
-    numbers: list[int],
+    *task: Any,
 ) -> int:
     with _ONE_AT_A_TIME, _like_parent(*parent):
-        setting = _setting(*source)
-        return sum(1 for _ in run_levels(setting, name, arm, seed, numbers, finished))
+        return sum(1 for _ in run_levels(_setting(*source), *task, finished))
 
 
 def _setting(
@@ -193,14 +194,3 @@ def _setting(
 ) -> Setting:
     data = _load(dataset) if isinstance(dataset, str) else dataset
     return Setting(partial(build_model, model, data), data, recipe, test=True, **watch)
-
-
-@functools.lru_cache(maxsize=2)
-def _load(name: str) -> Dataset:
-    return load_dataset(name)
-
-
-def _rows(finished: Folder, key: Key, known: dict[str, Any]) -> pd.DataFrame:
-    level = finished[key]
-    own = {"arm": key[0], "seed": key[1], "level": key[2], "density": level.density}
-    return level.history.table.assign(**known, **own)[COLUMNS]

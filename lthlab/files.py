@@ -5,8 +5,7 @@ A masked network itself needs no export: its state_dict() holds zeros where weig
 
 import hashlib
 import json
-import os
-import tempfile
+import uuid
 import warnings
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from lthlab.border import InputError, Location, checked
-from lthlab.masks import Mask, Masks, check_masks, prunable_weights
+from lthlab.masks import Mask, Masks, check_masks, full_masks, prunable_weights
 
 Tensors = dict[str, Tensor]
 VERSION = 2  # of the format
@@ -51,7 +50,7 @@ def load_masks(path: Location, model: nn.Module | None = None) -> Masks:
 @checked
 def read_metadata(path: Location) -> dict[str, str]:
     """The metadata given to `save_masks`; ValueError for a damaged file."""
-    return load_tensors(path, None)[1]
+    return load_tensors(path, "masks")[1]
 
 
 @checked
@@ -69,26 +68,21 @@ def save_tensors(tensors: Tensors, path: Location, kind: str, metadata: dict) ->
         "sha256": _BLANK,
     }
     blank = save(tensors, header)
-    digest = hashlib.sha256(blank).hexdigest()
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".")  # no longer than any name may be
+    aside = path.with_name(f".{uuid.uuid4()}")  # no longer than any name may be
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(_sign(blank, digest))
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(aside, 0o666 & ~mask)  # as any new file, so that colleagues can read it
-        os.replace(aside, path)
+        aside.write_bytes(_sign(blank, hashlib.sha256(blank).hexdigest()))
+        aside.replace(path)
     finally:
-        Path(aside).unlink(missing_ok=True)
+        aside.unlink(missing_ok=True)
 
 
 @checked
-def load_tensors(path: Location, kind: str | None) -> tuple[Tensors, dict]:
+def load_tensors(path: Location, kind: str) -> tuple[Tensors, dict]:
     """What `save_tensors` wrote, copied into memory: the file may change or go afterwards.
 
-    Raises ValueError for a missing, damaged or foreign file, or another kind (None takes any).
+    Raises ValueError for a missing, damaged or foreign file, or another kind.
     """
     try:
         content = Path(path).read_bytes()
@@ -98,18 +92,20 @@ def load_tensors(path: Location, kind: str | None) -> tuple[Tensors, dict]:
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist.") from None
     except (SafetensorError, OSError, ValueError) as error:
-        problem = f"is not a safetensors file, or is cut short ({error}). Save it again."
-        raise ValueError(f"{path} {problem}") from None
-    expected, found = f"lthlab-{kind or '...'}", header.get("format", "unknown")
-    if found != expected if kind else not found.startswith("lthlab-"):
+        raise ValueError(
+            f"{path} is not a safetensors file, or is cut short ({error}). Save it again."
+        ) from None
+    expected, found = f"lthlab-{kind}", header.get("format", "unknown")
+    if found != expected:
         raise ValueError(f"{path} holds tensors of format {found!r}; expected {expected!r}.")
     if header.get("version") != str(VERSION):
         came = header.get("version", "1")
         raise ValueError(f"{path} was written in version {came} of the format, not {VERSION}.")
     digest = header.get("sha256", "")
     if hashlib.sha256(_sign(content, _BLANK, digest)).hexdigest() != digest:
-        problem = "is damaged: its contents do not match its checksum. Save it again."
-        raise ValueError(f"{path} {problem}")
+        raise ValueError(
+            f"{path} is damaged: its contents do not match its checksum. Save it again."
+        )
     names = json.loads(header["names"])
     return {name: tensors[name] for name in names}, json.loads(header["metadata"])
 
@@ -166,8 +162,10 @@ def from_csr_state(state: Tensors, model: nn.Module) -> tuple[Tensors, Masks]:
                 )
             dense[name], masks[name] = weight.view(*shape), kept.view(*shape) == 1
         except RuntimeError as error:
-            problem = f"state: the CSR parts of {name!r} do not fit each other"
-            raise ValueError(f"{problem}; was the file changed? ({error})") from None
+            raise ValueError(
+                f"state: the CSR parts of {name!r} do not fit each other; was the file "
+                f"changed? ({error})"
+            ) from None
     check_masks(model, masks)
     state = {name: dense[name] for name in model.state_dict() if name in dense}
     return state, {name: masks[name] for name in prunable_weights(model)}
@@ -201,13 +199,13 @@ def from_torch_prune_(model: nn.Module) -> Masks:
     for name in found:
         path, _, parameter = name.rpartition(".")
         torch_prune.remove(model.get_submodule(path), parameter)
-    weights = prunable_weights(model)
-    if foreign := sorted(found.keys() - weights.keys()):
+    masks = full_masks(model)
+    if foreign := sorted(found.keys() - masks.keys()):
         raise ValueError(
             f"lthlab prunes weights of Linear, Conv and attention layers only; "
             f"{', '.join(foreign)} was pruned, too. The model is plain now, its zeros are kept."
         )
-    return {n: found.get(n, torch.ones_like(w, dtype=torch.bool)) for n, w in weights.items()}
+    return masks | found
 
 
 def _sign(content: bytes, digest: str, instead: str = _BLANK) -> bytes:

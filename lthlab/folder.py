@@ -19,9 +19,7 @@ from lthlab.border import InputError, checked
 from lthlab.files import load_tensors, save_tensors
 from lthlab.levels import Key, Level, Setting
 from lthlab.steps import State, find_step
-from lthlab.training import History
-
-COLUMNS = ["step", "epoch", "split", "metric", "value"]  # of a history's table
+from lthlab.training import COLUMNS, History
 
 
 class Folder:

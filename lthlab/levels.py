@@ -27,7 +27,7 @@ from lthlab.masks import Masks, density, full_masks, prunable_weights
 from lthlab.pruning import Score, draw_batch, magnitude, prune
 from lthlab.recipes import Duration, Recipe, count_steps, level_sizes
 from lthlab.steps import Kind, Loss, State, cross_entropy
-from lthlab.training import History, Paused, evaluate, predict, right_answers, train
+from lthlab.training import During, History, evaluate, predict, right_answers, train
 
 Key = tuple[str, int, int]  # arm, seed, level
 REDRAWN = 1_000_000  # added to a seed: that of the network built again
@@ -45,7 +45,7 @@ class Start:
     masks: Masks
     state: State
     recipe: Recipe | None = None
-    during: Mapping[int, Callable[[Paused], None]] | None = None
+    during: During | None = None
     loss: Loss = cross_entropy
 
 
@@ -124,27 +124,28 @@ class Past:
         """The network with the initial values of a seed."""
         return self.setting.build(seed)
 
+    @property
+    def network(self) -> nn.Module:
+        """The network with its initial values, built anew each time."""
+        return self.build(self.seed)
+
     def of(self, arm: str) -> "Past":
         """The levels of an arm that this one needs: past.of("ticket")[3]. Level 0 is the dense one.
 
         Raises ValueError for an arm that was not declared as needed, as every look at a level does.
         """
-        self._check(arm)
-        return replace(self, arm=arm)
-
-    def __getitem__(self, level: int) -> Level:
-        if not 0 <= level <= self.level:
-            raise InputError(f"Of the past there are levels 0 to {self.level}; got {level}.")
-        arm = self.arm if level else "dense"
-        self._check(arm)
-        return self.finished[arm, self.seed, level]
-
-    def _check(self, arm: str) -> None:
         if arm not in self.readable:
             raise InputError(
                 f"This arm reads {arm!r}, which it did not declare. Add it to its needs=(...), or "
                 f"chain=True if it reads its own level before."
             )
+        return replace(self, arm=arm)
+
+    def __getitem__(self, level: int) -> Level:
+        if not 0 <= level <= self.level:
+            raise InputError(f"Of the past there are levels 0 to {self.level}; got {level}.")
+        past = self.of(self.arm if level else "dense")
+        return self.finished[past.arm, self.seed, level]
 
     @property
     def previous(self) -> Level:
@@ -154,7 +155,7 @@ class Past:
     @property
     def initial(self) -> State:
         """The network at step 0."""
-        return State.of(self.build(self.seed))
+        return State.of(self.network)
 
     @property
     def rewound(self) -> State:
@@ -167,9 +168,9 @@ class Past:
 
         Raises ValueError if that changes no weight: such a network cannot be redrawn.
         """
-        model, again = self.build(self.seed), self.build(REDRAWN + self.seed)
-        new = prunable_weights(again)
-        if all(torch.equal(old, new[name]) for name, old in prunable_weights(model).items()):
+        again = self.build(REDRAWN + self.seed)
+        new, old = prunable_weights(again), prunable_weights(self.network)
+        if all(torch.equal(new[name], weight) for name, weight in old.items()):
             raise InputError(
                 "Built with another seed, the network has the same weights, so there is nothing to "
                 "redraw. Let the function that builds it draw its values from the seed it is given."
@@ -179,8 +180,8 @@ class Past:
     @property
     def density(self) -> float:
         """The density that IMP leaves at this level, by the recipe's rates alone."""
-        masks = full_masks(self.build(self.seed))
-        sizes = [*islice(level_sizes(masks, self.recipe), self.level + 1)]
+        sizes = level_sizes(full_masks(self.network), self.recipe)
+        sizes = [*islice(sizes, self.level + 1)]
         return sum(sizes[-1].values()) / sum(sizes[0].values())
 
     @property
@@ -197,7 +198,8 @@ Function = Callable[[Past], Start]
 class Arm:
     """A declared arm: its function, the arms whose levels it reads, colour and dashes.
 
-    A `chain` reads its own level before, so that its levels run one after the other.
+    Level 0 of every arm is that of "dense": who reads one needs that, too. A `chain` reads its own
+    level before, so that its levels run one after the other.
     """
 
     function: Function
@@ -210,14 +212,13 @@ class Arm:
 @checked
 def dense(past: Past) -> Start:
     """The whole network from its initial values: level 0 of every pruning."""
-    model = past.build(past.seed)
-    return Start(full_masks(model), State.of(model))
+    return Start(full_masks(past.network), past.initial)
 
 
 @checked
 def prune_once_more(past: Past, score: Score = magnitude) -> Masks:
     """The masks of the level before, after one more pruning of what it was trained to."""
-    model, before = past.build(past.seed), past.previous
+    model, before = past.network, past.previous
     model.load_state_dict(before.trained)
     scores = score(model, past.batch, seed=past.seed)
     return prune(scores, before.masks, past.recipe.rates(before.masks), past.recipe.scope)
@@ -243,7 +244,7 @@ def run_level(past: Past, function: Function, progress: bool | str = False) -> L
     """Train what an arm begins: the one place where a level is made."""
     setting, start = past.setting, admit(f"what {past.arm!r} returns", function(past), Start)
     recipe = start.recipe or setting.recipe
-    model = past.build(past.seed)
+    model = past.network
     first, last = start.state.step, recipe.steps(setting.data)
     rewound = [] if past.level else [setting.rewind_to]  # the dense network keeps that state
     history = train(
@@ -269,11 +270,10 @@ def run_level(past: Past, function: Function, progress: bool | str = False) -> L
 def _look_at_all(model: nn.Module, data: Dataset, history: History) -> Tensor:
     """Add accuracies of the training and test split to a history; which test answers are right."""
     correct = right_answers(predict(model, data.test), data.test).cpu()
-    trained, test = evaluate(model, data.train)["accuracy"], float(correct.double().mean())
-    last = history.table.iloc[-1]
-    for split, value in (("train", trained), ("test", test)):
-        row = [last["step"], last["epoch"], split, "accuracy", value]
-        history.table.loc[len(history.table)] = row
+    found = {"train": evaluate(model, data.train)["accuracy"], "test": correct.double().mean()}
+    step, epoch = history.table.iloc[-1][["step", "epoch"]]
+    for split, value in found.items():
+        history.table.loc[len(history.table)] = [step, epoch, split, "accuracy", float(value)]
     return correct
 
 
@@ -290,10 +290,8 @@ def run_levels(
     """Run the levels of an arm and seed that are not finished yet; yields after each."""
     for number in levels:
         if (name, seed, number) not in finished:
-            # Level 0 of every arm is the dense network, so whoever reads an arm may read that.
-            own = {name, "dense"} if arm.chain else set()
-            readable = own | {"dense", *arm.needs} if arm.needs else own
+            readable = {*arm.needs, name} if arm.chain else arm.needs
             past = Past(setting, finished, name, frozenset(readable), seed, number)
-            label = f"level {number}" if progress else False
+            label = progress and f"level {number}"
             finished[name, seed, number] = run_level(past, arm.function, label)
         yield

@@ -70,10 +70,9 @@ def list_parameters(model: nn.Module) -> pd.DataFrame:
             why = "not the weight: the layer computes its weight from this, or adds it to its input"
         else:
             why = f"{kind} is not a Linear, Conv or attention layer"
-        shape = tuple(parameter.shape)
-        rows.append((name, kind, shape, parameter.numel(), name in prunable, why))
-    columns = ["name", "layer", "shape", "numbers", "prunable", "why not"]
-    return pd.DataFrame(rows, columns=columns)
+        size = tuple(parameter.shape), parameter.numel()
+        rows.append((name, kind, *size, name in prunable, why))
+    return pd.DataFrame(rows, columns=["name", "layer", "shape", "numbers", "prunable", "why not"])
 
 
 @checked

@@ -3,6 +3,7 @@
 import re
 from collections import OrderedDict
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
@@ -24,8 +25,9 @@ KNOWN = (
     "resnet1d-WIDTH",
     "gpt-BLOCKSxWIDTH",
 )
-
-
+_NAME = re.compile(
+    "(lenet-N-N|mlp(-N)+|conv-[246](-N)?|resnet(1d)?-N|gpt-NxN)".replace("N", "[1-9][0-9]{0,3}")
+)
 # Anything that has the shape of its inputs, to look at a network without the data.
 Shaped = Annotated[
     Any, "a Dataset, as load_dataset makes it", lambda data: hasattr(data, "input_shape")
@@ -63,34 +65,32 @@ def build_model(
 
 
 def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
-    kind, *parts = str(name).split("-")
-    if kind == "gpt" and (size := re.fullmatch(r"gpt-([1-9]\d{0,3})x([1-9]\d{0,3})", name)):
+    if not _NAME.fullmatch(name):
+        return admit("name", name, Literal[KNOWN])
+    kind, *parts = re.split("[-x]", name)
+    sizes = [int(part) for part in parts]
+    if kind == "gpt":
         if not tokens:
             raise InputError(
                 f"{name} takes words, a dataset of tokens; got inputs of shape {shape}."
             )
-        return GPT(classes, *shape, blocks=int(size[1]), width=int(size[2]))
-    sizes = [int(part) for part in parts if re.fullmatch("[1-9][0-9]{0,3}", part)]
-    if not sizes or len(sizes) != len(parts):
-        return admit("name", name, Literal[KNOWN])
+        return GPT(classes, *shape, *sizes)
     if tokens:
         raise InputError(f'{name} takes numbers, not tokens. A network for words: "gpt-3x64".')
-    if kind == "mlp" or (kind == "lenet" and len(sizes) == 2):
-        return MLP(torch.Size(shape).numel(), sizes, classes)
-    if kind == "conv" and sizes[0] in (2, 4, 6) and len(sizes) < 3:
+    if kind == "conv":
         return ConvNet(_images(name, shape, 8), sizes[0] // 2, classes, *sizes[1:])
-    if kind == "resnet" and len(sizes) == 1:
+    if kind == "resnet":
         blocks, rest = divmod(sizes[0] - 2, 6)
         if blocks < 1 or rest:
             raise InputError(f"{name}: the depth is 6n + 2, as in resnet-20; got {sizes[0]}.")
         network = ResNet(_images(name, shape, 4)[0], blocks, 16, classes, conv=nn.Conv2d)
         return _glorot_normal_(network)
-    if kind == "resnet1d" and len(sizes) == 1:
+    if kind == "resnet1d":
         if len(shape) != 2:
             expected = "signals of shape (channels, samples), as in mnist1d"
             raise InputError(f"{name} takes {expected}; got {shape} of dataset.")
         return ResNet(shape[0], 1, sizes[0], classes, conv=nn.Conv1d)
-    return admit("name", name, Literal[KNOWN])
+    return MLP(torch.Size(shape).numel(), sizes, classes)
 
 
 class MLP(nn.Sequential):
@@ -123,9 +123,8 @@ class ConvNet(nn.Sequential):
             layers[f"pool{pair + 1}"] = nn.MaxPool2d(2)
         layers["flatten"] = nn.Flatten()
         size = channels * (height >> pairs) * (width >> pairs)
-        for number, (before, after) in enumerate(((size, hidden), (hidden, hidden)), 1):
-            layers[f"fc{number}"] = nn.Linear(before, after)
-            layers[f"fc_relu{number}"] = nn.ReLU()
+        layers["fc1"], layers["fc_relu1"] = nn.Linear(size, hidden), nn.ReLU()
+        layers["fc2"], layers["fc_relu2"] = nn.Linear(hidden, hidden), nn.ReLU()
         layers["out"] = nn.Linear(hidden, classes)
         super().__init__(layers)
         _glorot_normal_(self)
@@ -149,8 +148,7 @@ class ResNet(nn.Module):
         self.conv = conv(channels, width, 3, padding=1, bias=False)
         self.norm = norm(width)
         widths = [width, *(width << stage for stage in range(3) for _ in range(blocks))]
-        pairs = zip(widths, widths[1:], strict=False)
-        self.blocks = nn.Sequential(*(Block(*pair, conv, norm) for pair in pairs))
+        self.blocks = nn.Sequential(*(Block(*pair, conv, norm) for pair in pairwise(widths)))
         self.out = nn.Linear(widths[-1], classes)
         for module in self.modules():
             if isinstance(module, conv | nn.Linear):

@@ -178,14 +178,13 @@ def prune(
     finite, an unknown scope, or rows that four does not divide; warns when a layer loses its last
     weight (layer collapse: no signal passes it).
     """
-    _check(masks, fraction, scope)
+    rates = _rates(masks, fraction, scope)
     if scope == "global":
         flat = [torch.cat([part[name].flatten() for name in masks]) for part in (scores, masks)]
         parts = drop_lowest(*flat, fraction, scope).split([m.numel() for m in masks.values()])
         pairs = zip(masks.items(), parts, strict=True)
         pruned = {name: part.view_as(mask).clone() for (name, mask), part in pairs}
     else:
-        rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
         pruned = {
             name: drop_lowest(scores[name], mask, rates[name], scope)
             for name, mask in masks.items()
@@ -260,7 +259,8 @@ def drop_lowest(scores: Tensor, mask: Mask, fraction: float, scope: Scope) -> Te
     return torch.empty_like(kept).scatter_(1, order, stays).view_as(mask)
 
 
-def _check(masks: Masks, fraction: float | dict[str, float], scope: str) -> None:
+def _rates(masks: Masks, fraction: float | dict[str, float], scope: str) -> dict[str, float]:
+    """The fraction of each layer; InputError unless fractions and rows fit the scope."""
     rates = fraction if isinstance(fraction, dict) else dict.fromkeys(masks, fraction)
     if rates.keys() != masks.keys() or (rates is fraction and scope == "global"):
         raise InputError(
@@ -274,3 +274,4 @@ def _check(masks: Masks, fraction: float | dict[str, float], scope: str) -> None
                 f"divides; got {rates[name]} for {name}, which has {mask[0].numel()} weights a "
                 f"row. Name layers with other rows in the model's keep_dense."
             )
+    return rates

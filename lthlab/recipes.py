@@ -61,7 +61,7 @@ class Recipe:
     fractions: dict[str, float] = field(
         default_factory=lambda: {"fc": 0.2, "conv": 0.2, "output": 0.1}
     )
-    scope: Literal["global", "layer", "row"] = "layer"  # "2:4" prunes once, to a half
+    scope: Literal["global", "layer"] = "layer"
     augmentation: Literal[AUGMENTATIONS] = "none"
     output_layer: Name | None = "out"
 
@@ -159,13 +159,11 @@ def count_levels(
 def level_sizes(masks: Masks, recipe: Recipe) -> Iterator[dict[str, int]]:
     """How many weights are left after 0, 1, 2, ... prunings: by layer, or of "all" together."""
     sizes, rates = {name: mask.numel() for name, mask in masks.items()}, recipe.rates(masks)
-    groups = {name: len(mask) if recipe.scope == "row" else 1 for name, mask in masks.items()}
     if recipe.scope == "global":
-        sizes, rates, groups = {"all": sum(sizes.values())}, {"all": rates}, {"all": 1}
+        sizes, rates = {"all": sum(sizes.values())}, {"all": rates}
     while True:
         yield sizes
-        each = {name: size // groups[name] for name, size in sizes.items()}
-        sizes = {name: groups[name] * (n - round(rates[name] * n)) for name, n in each.items()}
+        sizes = {name: size - round(rates[name] * size) for name, size in sizes.items()}
 
 
 # Frankle & Carbin 2019, Figure 2, where resnet-20 goes by the name Resnet-18 (drops at 20K and 25K,
@@ -209,6 +207,8 @@ PAPER_RECIPES = {
     "resnet-20 low": replace(_RESNET, lr=0.01),
     "resnet-20 warmup": replace(_RESNET, lr=0.03, warmup=20_000),
 }
+_OURS = {"mlp-...": _MLP, "resnet1d-...": _RESNET1D, "gpt-...": _GPT}
+_RECIPES = PAPER_RECIPES | _OURS
 
 
 @checked
@@ -219,18 +219,11 @@ def recipe_for(model_name: Name, dataset: Dataset | Literal[*DATASETS]) -> Recip
     recipe of our own experiments on mnist1d and words. "resnet-20 low" and "resnet-20 warmup" are
     resnet-20 at the paper's other learning rates. Raises ValueError for a network without a recipe.
     """
-    dataset_name = dataset if isinstance(dataset, str) else dataset.name
-    if model_name.startswith("mlp-"):
-        return _MLP
-    if model_name.startswith("resnet1d-"):
-        return _RESNET1D
-    if model_name.startswith("gpt-"):
-        return _GPT
-    if re.fullmatch(r"conv-[246]-\d+", model_name):  # narrower, trained alike
-        model_name = model_name[:6]
-    known = *PAPER_RECIPES, "mlp-...", "resnet1d-...", "gpt-..."
-    recipe = PAPER_RECIPES[admit("model_name", model_name, Literal[known])]
-    if dataset_name in ("fashion-mini", "mnist1d"):
+    name = re.sub(r"^(conv-[246])-\d+$", r"\1", model_name)  # narrower, trained alike
+    name = re.sub("^(mlp|resnet1d|gpt)-.*", r"\1-...", name)
+    recipe = _RECIPES[admit("model_name", name, Literal[*_RECIPES])]
+    embedded = getattr(dataset, "name", dataset) in ("fashion-mini", "mnist1d")
+    if embedded and name in PAPER_RECIPES:
         short = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0}
         return replace(recipe, **short, augmentation="none")
     return recipe

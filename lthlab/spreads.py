@@ -6,21 +6,21 @@ from lthlab.border import checked
 from lthlab.masks import Masks, full_masks
 from lthlab.pruning import prune, random
 
+Densities = dict[str, float]  # of layers, by parameter name
+
 
 @checked
-def erk_densities(masks: Masks, density: float) -> dict[str, float]:
+def erk_densities(masks: Masks, density: float) -> Densities:
     """The density of each layer by the rule Erdos-Renyi-Kernel, for `density` over all.
 
     Proportional to (the sum of the weight's dimensions) / (their product): small layers stay
     denser (Evci et al. 2020, section 3). Raises ValueError for a density outside 0..1.
     """
-    return _spread(masks, density, {n: sum(m.shape) / m.numel() for n, m in masks.items()})
+    return _spread(masks, density, {n: sum(m.shape) / m.numel() for n, m in masks.items()}, {})
 
 
 @checked
-def smart_ratio_densities(
-    masks: Masks, density: float, output: str = "out.weight"
-) -> dict[str, float]:
+def smart_ratio_densities(masks: Masks, density: float, output: str = "out.weight") -> Densities:
     """The density of each layer by the smart ratio of Su et al. 2020, for `density` over all.
 
     Of L layers the l-th gets a share proportional to k^2 + k with k = L - l + 1, so the first
@@ -28,16 +28,13 @@ def smart_ratio_densities(
     fully connected layers and the rule to convolutions; here the rule is for all but the output.
     Raises ValueError for a density outside 0..1.
     """
-    ranks = {name: len(masks) - number for number, name in enumerate(masks)}
-    fixed = {output: 0.3} if output in masks else {}
-    return _spread(masks, density, {name: k * k + k for name, k in ranks.items()}, fixed)
+    ratio = {name: k * k + k for k, name in enumerate(reversed(masks), 1)}
+    return _spread(masks, density, ratio, {output: 0.3} if output in masks else {})
 
 
-def _spread(
-    masks: Masks, density: float, ratio: dict[str, float], fixed: dict[str, float] | None = None
-) -> dict[str, float]:
+def _spread(masks: Masks, density: float, ratio: Densities, found: Densities) -> Densities:
     """Densities in these ratios; what is more than full is full, and the others share the rest."""
-    sizes, found = {name: mask.numel() for name, mask in masks.items()}, dict(fixed or {})
+    sizes = {name: mask.numel() for name, mask in masks.items()}
     while True:
         left = density * sum(sizes.values()) - sum(found[name] * sizes[name] for name in found)
         shares = sum(ratio[name] * sizes[name] for name in masks if name not in found)
@@ -50,7 +47,7 @@ def _spread(
 
 
 @checked
-def random_masks(model: nn.Module, densities: dict[str, float], seed: int = 0) -> Masks:
+def random_masks(model: nn.Module, densities: Densities, seed: int = 0) -> Masks:
     """Masks drawn by chance with these densities of the layers; of one seed, they are nested."""
     fractions = {name: 1 - kept for name, kept in densities.items()}
     return prune(random(model, seed=seed), full_masks(model), fractions)

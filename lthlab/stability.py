@@ -1,7 +1,7 @@
 """Stability: do copies trained on from one state, in different data orders, stay connected?"""
 
 import copy
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pandas as pd
 import torch
@@ -24,9 +24,8 @@ def interpolate(
     second: nn.Module,
     dataset: Dataset,
     points: int = 11,
-    split: Literal["train", "validation", "test"] = "validation",
 ) -> pd.DataFrame:
-    """Loss and accuracy along the straight line between two networks of the same shape.
+    """Validation loss and accuracy along the straight line between two networks of one shape.
 
     Columns alpha (0 is `first`, 1 is `second`), metric, value. In between, the running statistics
     of BatchNorm belong to neither end: they are measured afresh on the training split at every
@@ -47,7 +46,7 @@ def interpolate(
                 torch.lerp(start[name], end[name], alpha, out=value)
         with torch.no_grad(), own_noise(dataset.device, 0):  # dropout draws
             update_bn(dataset.train.x.split(500), between)
-        rows += [(alpha, *found) for found in evaluate(between, getattr(dataset, split)).items()]
+        rows += [(alpha, *found) for found in evaluate(between, dataset.validation).items()]
     return pd.DataFrame(rows, columns=["alpha", "metric", "value"])
 
 

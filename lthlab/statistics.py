@@ -24,18 +24,15 @@ class Interval:
     high: float
     n: int
 
-    def points(self, digits: int = 1) -> str:
+    def points(self) -> str:
         """The interval of an accuracy, in percentage points: '+1.2 [+0.4, +2.0], n = 5'."""
-        mean, low, high = self._times_100(f"+.{digits}f")
-        return f"{mean} [{low}, {high}], n = {self.n}"
+        ends = f"[{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
+        return f"{100 * self.mean:+.1f} {ends}, n = {self.n}"
 
-    def percent(self, digits: int = 1) -> str:
+    def percent(self) -> str:
         """The interval of an accuracy as percentages: '85.1 % [84.6, 85.6], n = 5'."""
-        mean, low, high = self._times_100(f".{digits}f")
-        return f"{mean} % [{low}, {high}], n = {self.n}"
-
-    def _times_100(self, form: str) -> list[str]:
-        return [format(100 * value, form) for value in (self.mean, self.low, self.high)]
+        ends = f"[{100 * self.low:.1f}, {100 * self.high:.1f}]"
+        return f"{100 * self.mean:.1f} % {ends}, n = {self.n}"
 
 
 @checked

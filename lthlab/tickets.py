@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 from tqdm.auto import tqdm
 
@@ -32,14 +31,6 @@ class Ticket:
     def masks(self) -> Masks:
         """The masks of the sparsest level."""
         return self.levels[-1].masks
-
-    def table(self) -> pd.DataFrame:
-        """Every measurement of every level, tidy: level, density and those of `History.table`."""
-        tables = [
-            level.history.table.assign(level=level.number, density=level.density)
-            for level in self.levels
-        ]
-        return pd.concat(tables, ignore_index=True)
 
     @checked
     def at(self, wanted: float) -> Level:
@@ -84,7 +75,8 @@ def find_ticket(
     finished: dict[Key, Level] | Folder = {}
     if folder is not None:
         finished = Folder(Path(folder) / f"ticket-{identity(setting, version, score)}")
-    arms = ("dense", Arm(dense), [0]), ("ticket", Arm(imp(score), chain=True), range(1, last + 1))
+    ticket = Arm(imp(score), needs=("dense",), chain=True)
+    arms = ("dense", Arm(dense), [0]), ("ticket", ticket, range(1, last + 1))
     with tqdm(total=last + 1, desc="levels", disable=not progress, leave=False) as bar:
         for name, arm, numbers in arms:
             for _ in run_levels(setting, name, arm, seed, numbers, finished, progress):

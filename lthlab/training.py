@@ -22,6 +22,8 @@ from lthlab.masks import Masks, check_masks, keep_all
 from lthlab.recipes import Duration, Recipe, count_steps
 from lthlab.steps import MEMORY, Kind, Loss, State, Step, cross_entropy, find_step, make_optimizer
 
+COLUMNS = ["step", "epoch", "split", "metric", "value"]  # of a history's table
+
 
 @checked
 def training(
@@ -50,31 +52,34 @@ def training(
     Raises ValueError before anything is trained, for masks, data or a device that do not fit the
     model, or, when the loop begins, stops that are not part of this training.
     """
-    masks = masks or keep_all(model)
     last, first = recipe.steps(dataset), start.step if start else 0
     stops = recipe.within("stops", stops, dataset, first)
     batches = batches or Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
     noise = make_generator(seed, "noise").initial_seed()
-    now = Paused(model, recipe, masks, find_step(step), loss)
+    now = Paused(model, recipe, masks or keep_all(model), find_step(step), loss, first)
     now.begin(start)
-    try:
-        for now.step in range(first, last + 1):
-            if now.step in stops:
-                yield from now.pause()
-            if now.step == last:
-                break
-            x, y = batches(now.step)
-            for group in now.optimizer.param_groups:
-                group["lr"] = recipe.lr_at(now.step, last)
-            # Dropout's noise is of seed and step alone; the caller's random state stays as it is.
-            with own_noise(x.device, noise ^ now.step) if now.engine.draws else nullcontext():
-                now.losses.append(now.engine(x, y))  # forward and backward
-            now.update()
+    for stop in sorted({*stops, last}):
+        now.resume()
+        try:
+            while now.step < stop:
+                x, y = batches(now.step)
+                for group in now.optimizer.param_groups:
+                    group["lr"] = recipe.lr_at(now.step, last)
+                # Dropout's noise is of seed and step alone; the caller's random state stays.
+                with own_noise(x.device, noise ^ now.step) if now.engine.draws else nullcontext():
+                    now.losses.append(now.engine(x, y))  # forward and backward
+                now.update()
+                now.engine.keep_pruned_at_zero()
+                now.step += 1
+        finally:  # the network as trained, also after an interrupt in the middle of a step
             now.engine.keep_pruned_at_zero()
-    finally:
-        now.end()
+            now.engine.store()
+        if stop in stops:
+            yield now
+    now.resume()
 
 
+@dataclass
 class Paused:
     """A training between two steps: what `training` yields.
 
@@ -83,16 +88,13 @@ class Paused:
     and of newly grown weights is reset, and new weights begin at 0.0.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        recipe: Recipe,
-        masks: Masks,
-        make_step: Callable[..., Step],
-        loss: Loss,
-    ):
-        self.model, self.recipe, self.masks = model, recipe, masks
-        self.make_step, self.loss, self.losses = make_step, loss, []
+    model: nn.Module
+    recipe: Recipe
+    masks: Masks
+    make_step: Callable[..., Step]
+    loss: Loss
+    step: int
+    losses: list = field(default_factory=list)
 
     def state(self) -> State:
         """A copy of the network and of the optimiser's memory at this step."""
@@ -105,7 +107,7 @@ class Paused:
         return replace(State.of(self.model, self.step), optimizer=memory)
 
     def begin(self, start: State | None) -> None:
-        """Make step and optimiser for the masks as they are now; go on from `start`."""
+        """Make step and optimiser for the masks as they are now, with the memory of `start`."""
         memory = start.optimizer if start else {}
         for kind in {key.rpartition("/")[2] for key in memory} - MEMORY[self.recipe.optimizer]:
             raise InputError(
@@ -114,11 +116,12 @@ class Paused:
             )
         if start is not None:
             start.restricted(self.masks).restore_(self.model)
+        self.own_masks = {name: mask.clone() for name, mask in self.masks.items()}
         self.engine = self.make_step(self.model, self.masks, self.recipe, self.loss)
         if not self.engine.trained:
             raise InputError("model has no parameter that trains: none has requires_grad.")
         self.optimizer = make_optimizer(self.engine.trained.values(), self.recipe)
-        self.optimizer_step, self.first = self.optimizer.step, True
+        self.update = self.first_update
         for key, value in memory.items():
             name, _, kind = key.rpartition("/")
             if name not in self.engine.trained:  # frozen since
@@ -128,40 +131,25 @@ class Paused:
                 trained = self.engine.to_trained(name, value)
                 value = torch.empty_like(parameter).detach().copy_(trained)
             self.optimizer.state[parameter][kind] = value.to(parameter.device, copy=True)
-        self.resume()
 
     def resume(self) -> None:
-        """Take the weights over as they are now, the pruned ones as 0.0."""
-        self.engine.load()
-        self.model.train()
-        self.running = True
-
-    def pause(self) -> Iterator["Paused"]:
-        """Let the reader look, and take over what was changed."""
-        self.end()
-        before = {name: mask.clone() for name, mask in self.masks.items()}
-        yield self
-        self.masks = self.masks or keep_all(self.model)
+        """Take over weights and masks as they are now; the pruned weights become 0.0."""
+        self.masks, before = self.masks or keep_all(self.model), self.own_masks
         if self.masks:
             check_masks(self.model, self.masks)
-        if all(torch.equal(mask, before[name]) for name, mask in self.masks.items()):
-            self.resume()
-        else:
+        if not all(torch.equal(mask, before[name]) for name, mask in self.masks.items()):
             both = {name: mask & before[name] for name, mask in self.masks.items()}
             self.begin(self.state().restricted(both))
+        self.engine.load()
+        self.model.train()
 
-    def update(self) -> None:
-        """The optimiser's step."""
-        self.optimizer_step()
-        if self.first:  # by now the optimiser has its state
-            self.optimizer_step, self.first = self.engine.updater(self.optimizer), False
+    def first_update(self) -> None:
+        """The optimiser's step; when it has its state, the engine may know a faster one."""
+        self.optimizer.step()
+        self.update = self.engine.updater(self.optimizer)
 
-    def end(self) -> None:
-        """Leave the network as trained, also after an interrupt in the middle of a step."""
-        if self.running:
-            self.engine.keep_pruned_at_zero()
-            self.engine.store()
-        self.running = False
+
+During = Mapping[int, Callable[[Paused], None]]  # what to do at which steps
 
 
 @dataclass(frozen=True)
@@ -187,8 +175,9 @@ class History:
         rows = rows if step is None else rows[rows["step"] == step]
         if rows.empty:
             measured = sorted(self.table["step"].unique().tolist())
-            wanted = f"{metric}, {split}, step {step}"
-            raise InputError(f"Nothing measured for {wanted}. Measured steps: {measured}.")
+            raise InputError(
+                f"Nothing measured for {metric}, {split}, step {step}. Measured steps: {measured}."
+            )
         return float(rows["value"].iloc[-1])
 
 
@@ -203,7 +192,7 @@ def train(
     evaluate_every: Duration = "1ep",
     evaluate_at: Iterable[Duration] = (),
     states: Iterable[Duration] = (),
-    during: Mapping[int, Callable[[Paused], None]] | None = None,
+    during: During | None = None,
     progress: bool | str = False,
     **options: Any,
 ) -> History:
@@ -281,12 +270,11 @@ def _measurements(
         )
     rows, previous = [], first
     for step, both in measured:
+        at = step, step / per_epoch
         if step > previous:  # the mean over the batches since the last measurement
             since = losses[previous - first : step - first]
-            rows.append((step, "train", "loss", sum(since) / len(since)))
+            rows.append((*at, "train", "loss", sum(since) / len(since)))
         for metric, value in zip(("loss", "accuracy"), both.tolist(), strict=True):
-            rows.append((step, "validation", metric, value))
+            rows.append((*at, "validation", metric, value))
         previous = step
-    table = pd.DataFrame(rows, columns=["step", "split", "metric", "value"])
-    table.insert(1, "epoch", table["step"] / per_epoch)
-    return table
+    return pd.DataFrame(rows, columns=COLUMNS)

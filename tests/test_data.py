@@ -28,7 +28,6 @@ from torchvision.datasets import utils as torchvision_files
 
 from lthlab.data import (
     DATASETS,
-    EMBEDDED,
     Dataset,
     Split,
     default_device,
@@ -36,6 +35,7 @@ from lthlab.data import (
     make_dataset,
 )
 
+EMBEDDED = ["fashion-mini", "mnist1d", "words"]  # without download
 FULL = [name for name in DATASETS if name not in EMBEDDED]
 IDX_FILES = [
     "train-images-idx3-ubyte",

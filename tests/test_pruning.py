@@ -460,7 +460,7 @@ def test_a_recipes_rates_are_the_papers_by_default(tiny, cifar_shaped):
     assert Recipe(fractions={"output": 0.0}).rates(masks)["out.weight"] == 0.0
 
 
-@pytest.mark.parametrize("scope", ["layer", "row", "global"])
+@pytest.mark.parametrize("scope", ["layer", "global"])
 def test_a_recipe_that_names_no_fraction_is_refused(scope):
     with pytest.raises(ValueError, match="fractions for scope .* got none"):
         Recipe(fractions={}, scope=scope)

@@ -130,5 +130,4 @@ def test_both_are_at_hand_in_the_package_itself():
 def test_intervals_read_as_points_and_percent():
     found = Interval(0.0123, -0.004, 0.0286, 5)
     assert found.points() == "+1.2 [-0.4, +2.9], n = 5"
-    assert found.points(0) == "+1 [-0, +3], n = 5"
     assert Interval(0.851, 0.8456, 0.8564, 5).percent() == "85.1 % [84.6, 85.6], n = 5"

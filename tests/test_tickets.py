@@ -6,7 +6,6 @@ import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import torch
 from helpers import ADAM, MOMENTUM, bits, some_masks, states_equal
@@ -311,7 +310,8 @@ def test_the_same_call_twice_gives_the_same_bits(case):
     first, again, other = found
     assert states_equal(first.masks, again.masks)
     assert states_equal(first.model.state_dict(), again.model.state_dict())
-    assert first.table().equals(again.table())
+    for one, two in zip(first.levels, again.levels, strict=True):
+        assert one.history.table.equals(two.history.table)
     assert not states_equal(first.masks, other.masks)
 
 
@@ -323,7 +323,8 @@ def test_the_test_split_is_never_looked_at(tiny):
     blinded = copy.copy(tiny)
     object.__setattr__(blinded, "test", Unseen())  # a data set checks its labels when it is made
     ticket = find_ticket(build_model("mlp-8-6", tiny), blinded, ADAM, levels=1)
-    assert set(ticket.table()["split"]) == {"train", "validation"}
+    for level in ticket.levels:
+        assert set(level.history.table["split"]) == {"train", "validation"}
 
 
 def test_a_ticket_of_zero_levels_is_the_dense_training(tiny):
@@ -496,19 +497,6 @@ def test_progress_names_the_levels_and_changes_nothing(tiny, capsys):
     found = find_ticket(shown, tiny, ADAM, levels=2, progress=True)
     assert "level 2" in capsys.readouterr().err
     assert states_equal(found.model.state_dict(), expected.model.state_dict())
-
-
-def test_the_table_holds_every_measurement_of_every_level(tiny):
-    ticket = find_ticket(build_model("mlp-8-6", tiny), tiny, ADAM, levels=2)
-    table = ticket.table()
-    assert set(table.columns) == {"level", "density", "step", "epoch", "split", "metric", "value"}
-    assert table.index.tolist() == list(range(len(table)))
-    for level in ticket.levels:
-        rows = table[table["level"] == level.number]
-        assert set(rows["density"]) == {level.density}
-        pd.testing.assert_frame_equal(
-            rows[list(level.history.table.columns)].reset_index(drop=True), level.history.table
-        )
 
 
 def ticket_of(*densities):
