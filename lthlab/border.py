@@ -27,9 +27,9 @@ _ABOVE_0, _LARGE = 5e-324, 1e300  # what lies between is neither NaN nor infinit
 # From, to, and what is in between: a name means the same everywhere.
 RANGES = (
     (_ABOVE_0, 1, "density wanted stop"),
-    (0, 1, "fraction fractions densities share begin end threshold below"),
+    (0, 1, "fraction fractions densities share begin end threshold below momentum"),
     (_ABOVE_0, _LARGE, "lr rate temperature"),
-    (0, _LARGE, "momentum weight_decay warmup milestones watts grams_per_kwh seconds cut epoch"),
+    (0, _LARGE, "weight_decay warmup milestones watts grams_per_kwh seconds cut epoch"),
     (0, 2**63, "seed seeds"),
     (0, 1_000, "levels"),
     (1, 10_000, "steps window control_levels"),
@@ -88,7 +88,8 @@ def checked(function: _F) -> _F:
             wrong = re.search("unexpected .*'(.*)'", str(error))
             near = wrong and difflib.get_close_matches(wrong[1], hints, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{function.__qualname__}(...): {error}.{meant}") from None
+            said = f"there is no argument {wrong[1]!r}" if wrong else f"{function.__name__}: {error}"
+            raise InputError(f"{said}.{meant}") from None
         for name in hints.keys() & values.keys():
             values[name] = admit(name, values[name], hints[name])
         for rule in RULES:
@@ -182,8 +183,9 @@ def _names(hint: Any) -> list[str]:
 
 def _neighbours(value: Any, hint: Any) -> Iterator[tuple[str, Any]]:
     """What may have been meant: how to write it, and what it is; whether it fits is not said."""
-    for name in difflib.get_close_matches(value, _names(hint), 1) if isinstance(value, str) else ():
-        yield repr(name), name
+    known = {name.lower(): name for name in _names(hint)}
+    for name in difflib.get_close_matches(str(value).lower(), known, 1):
+        yield repr(known[name]), known[name]
     with contextlib.suppress(TypeError, ValueError, OverflowError):
         number = float(value)
         for near in (int(number) if number.is_integer() else number, number / 100):
@@ -191,7 +193,7 @@ def _neighbours(value: Any, hint: Any) -> Iterator[tuple[str, Any]]:
                 yield repr(near), near
     yield show([value]), [value]
     for name in ("masks", *getattr(value, "__dict__", ())):
-        if (part := getattr(value, name, None)) is not None:
+        if not name.startswith("_") and (part := getattr(value, name, None)) is not None:
             yield f"its .{name}", part
 
 
