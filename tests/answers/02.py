@@ -81,7 +81,7 @@ def witness():
     return torch.zeros(2), torch.zeros(1), torch.ones(2), torch.tensor([True, False])
 
 
-# %% tags=["wrong:witness"] says="prunes something"
+# %% tags=["wrong:witness"] says="and prune something"
 def witness():
     return torch.zeros(2), torch.ones(2), torch.ones(2), torch.tensor([True, True])
 
