@@ -88,7 +88,7 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(san
     before |= {p: p.read_bytes() for p in (folder / "autograded").rglob("*.ipynb")}
     assert grade.grade(folder, "lab", "hostile", cell_seconds=15, seconds=900) == ""
     scores = {row["student"]: row["score"] for row in grade.scores(folder, "lab")}
-    assert scores == {"correct": 5, "half": 4, "blank": 0, "wrong": 0, "hostile": 0}, done.stdout
+    assert scores == {"correct": 9, "half": 4, "blank": 0, "wrong": 0, "hostile": 0}, done.stdout
     assert [p.name for p in outside.iterdir()] == ["kept"]
     assert (outside / "kept").read_text() == "as it was"
     assert {p: p.read_bytes() for p in before} == before

@@ -1,10 +1,13 @@
 # %% [markdown]
 # # Exercises to notebook 01: dense training
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
 import torch
+from torch.nn import functional as F
 
 from lthlab import build_model, cost, load_dataset
 
@@ -13,8 +16,9 @@ dataset = load_dataset("mnist1d")
 # %% [markdown]
 # ## 1. Count the weights
 #
-# Write `count_weights(sizes)` for a fully connected network with the layer sizes `sizes`, inputs first, outputs last: its weights, without
-# biases.
+# Write `count_weights(sizes)`: how many weights does a fully connected network have?
+# `sizes` lists the sizes of its layers, from the inputs to the outputs. LeNet-300-100
+# has `[784, 300, 100, 10]`. Biases do not count.
 
 
 # %% tags=["solution:weights"]
@@ -29,21 +33,71 @@ assert count_weights([2, 3]) == 6, (
     "every input is connected to every output; biases are not counted"
 )
 assert count_weights([784, 300, 100, 10]) == 266_200, (
-    "LeNet-300-100 has 266,200 weights: add up the products of neighbouring sizes"
+    "LeNet-300-100 has 266,200 weights: multiply neighbouring sizes, then add up"
 )
 ### BEGIN HIDDEN TESTS
 three = cost.parameters(build_model("mlp-100-100-100", dataset))
 assert count_weights([40, 100, 100, 100, 10]) == three.prunable, (
-    "any number of layers, not three"
+    "it must work for any number of layers"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 2. Find the bugs in a bill
+# ## 2. Mend a training step
 #
-# Somebody computed the CO2e, in grams, of a training on `examples` examples. They know that one pass *forward* takes `flops` FLOPs for each example.
-# The bill has two mistakes, and comes out much too high or too low for it. Find and mend both. (Hints: what else does a training step do? In what
-# unit does an electricity bill count?)
+# Somebody wrote one step of training. The loss never falls. Two of the lines stand in
+# the wrong order. And when that is mended, a line is still missing: old batches keep
+# pulling.
+#
+# ```python
+# def train_step(model, optimizer, x, y):
+#     loss = F.cross_entropy(model(x), y)
+#     optimizer.step()
+#     loss.backward()
+# ```
+#
+# Write `train_step(model, optimizer, x, y)` as it should be.
+
+
+# %% tags=["solution:step"]
+def train_step(model, optimizer, x, y):
+    ### BEGIN SOLUTION
+    loss = F.cross_entropy(model(x), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    ### END SOLUTION
+
+
+# %% tags=["check:step:2"]
+x, y = torch.tensor([[1.0, 2.0]]), torch.tensor([0])
+model = torch.nn.Linear(2, 2, bias=False)
+torch.nn.init.zeros_(model.weight)  # so both classes have probability 1/2
+optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+train_step(model, optimizer, x, y)
+moved = model.weight.detach().clone()
+assert moved.abs().sum() > 0, (
+    "the weights have not moved: step() needs the gradient that backward() finds"
+)
+assert torch.allclose(moved[0], torch.tensor([0.5, 1.0]), atol=1e-4), (
+    "one step, and downhill: the loss must fall"
+)
+### BEGIN HIDDEN TESTS
+weight = moved.clone().requires_grad_()
+F.cross_entropy(x @ weight.T, y).backward()
+train_step(model, optimizer, x, y)
+assert torch.allclose(model.weight, moved - weight.grad, atol=1e-4), (
+    "the second step goes wrong: forget the gradient of the batch before"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 3. Find the bugs in a bill
+#
+# Somebody works out the CO2e, in grams, of training a deep network on `examples`
+# examples. One pass *forward* takes `flops` FLOPs for each example. Their bill has two
+# mistakes. Find them, and write a `grams` without them. (Hints: what else does a
+# training step do? And in what unit does an electricity bill count?)
 #
 # ```python
 # def grams(flops, examples, flops_per_second, watts, grams_per_kwh):
@@ -68,7 +122,7 @@ assert bill < 1000, (
 )
 assert bill > 300, "going backward takes about twice as long as going forward: add it"
 ### BEGIN HIDDEN TESTS
-assert abs(bill - 500) < 1, "3 x 1,200 seconds at 1,000 watts are one kWh, 500 g"
+assert abs(bill - 500) < 1, "3 x 1,200 seconds at 1,000 watts are one kWh: 500 g"
 use = cost.Assumptions(watts=30, grams_per_kwh=480)
 assert abs(grams(1e7, 1e6, 1e10, 30, 480) - use.co2e_grams(3000)) < 1e-6, (
     "the bill must use the machine's watts and the grid's grams"
@@ -76,10 +130,11 @@ assert abs(grams(1e7, 1e6, 1e10, 30, 480) - use.co2e_grams(3000)) < 1e-6, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 3. Where do your weights sit?
+# ## 4. Where do your weights sit?
 #
-# The next cell draws the layer sizes of a network for you. How many percent of its weights are in the *first* layer? Write the number, to the nearest
-# percent, into `PERCENT`.
+# The next cell draws the layer sizes of a network for you. How many percent of its
+# weights are in the *first* layer? Write the number, to the nearest percent, into
+# `PERCENT`.
 
 # %%
 SIZES = draw("sizes", [[784, 100, 10], [40, 100, 100, 10], [784, 500, 300, 10]])
@@ -92,7 +147,7 @@ PERCENT = 100 * SIZES[0] * SIZES[1] / sum(a * b for a, b in zip(SIZES, SIZES[1:]
 
 # %% tags=["check:percent:1"]
 sizes = draw("sizes", [[784, 100, 10], [40, 100, 100, 10], [784, 500, 300, 10]])
-assert 1 < PERCENT < 100, "in percent, from 1 to 100"
+assert 1 < PERCENT < 100, "give a number of percent, from 1 to 100"
 ### BEGIN HIDDEN TESTS
 products = [a * b for a, b in zip(sizes, sizes[1:])]
 assert abs(PERCENT - 100 * products[0] / sum(products)) < 1.01, (
@@ -101,17 +156,21 @@ assert abs(PERCENT - 100 * products[0] / sum(products)) < 1.01, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. What does the estimate hang on?
+# ## 5. What does the estimate hang on?
 #
-# An estimate of the CO2e of a training hangs on several assumptions. Name the two that you think are least certain for a training in a data centre that
-# you do not know, say for each whether a better value could change the result by a tenth, by a factor of two or by a factor of ten, and why. At most five
-# sentences.
+# An estimate of the CO2e of a training hangs on several assumptions. Think of a
+# training in a data centre that you do not know. Name the two assumptions that you
+# think are least certain. How far could a better value change the result: by a tenth,
+# by a factor of two, or by a factor of ten? Say why. Five sentences at most.
 
 # %% [markdown] tags=["explain:assumptions:3"]
 # ### BEGIN SOLUTION
-# Grams per kWh: from some tens (hydro, nuclear, wind) to 800 and more (coal), so a factor of ten or more. The share of the peak rate that the
-# machine achieves: between some 20 and 60 %, so a factor of two or three. (Power of the machine and of its cooling: up to a factor of two.)
+# Grams per kWh: from some tens (hydro, nuclear, wind) to 800 and more (coal), so a
+# factor of ten or more. The speed that a card really reaches: between some 20 and 60 %
+# of its peak, so a factor of two or three. (Power of the machine and of its cooling: up
+# to a factor of two.)
 #
-# **Rubric.** 1 point for each assumption that the notebook really makes, with a factor and a reason for it (2 points). 1 point: the factor agrees
-# with the reason given, and a factor is not confused with a percentage.
+# **Rubric.** 1 point for each assumption that the notebook really makes, with a factor
+# and a reason for it (2 points). 1 point: the factor agrees with the reason given, and
+# a factor is not confused with a percentage.
 # ### END SOLUTION

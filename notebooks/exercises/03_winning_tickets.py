@@ -1,12 +1,15 @@
 # %% [markdown]
 # # Exercises to notebook 03: winning tickets
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
 import copy
 from dataclasses import replace
 
+import pandas as pd
 import torch
 
 import lthlab
@@ -19,8 +22,10 @@ recipe = replace(lthlab.recipe_for("mlp-100-100-100", dataset), duration="1ep")
 # %% [markdown]
 # ## 1. One level of IMP
 #
-# Write `one_level(model, masks, recipe)`: train a *copy* of `model` (at its initial values) with `masks`, prune a fifth of what is left in each layer
-# by magnitude of the *trained* weights, and return the new masks. The given model must stay as it was.
+# Write `one_level(model, masks, recipe)`. `model` has its first values. Train a *copy*
+# of it with `masks`. Then prune a fifth of what is left in each layer, by the magnitude
+# of the *trained* weights, and return the new masks. The given model must stay as it
+# was.
 
 
 # %% tags=["solution:level"]
@@ -45,7 +50,9 @@ second = one_level(network, first, recipe)
 assert all((second[name] <= first[name]).all() for name in first), (
     "what is gone stays gone: prune from the masks you were given"
 )
-assert abs(lthlab.density(second) - 0.64) < 0.01, "a fifth of what is *left* goes"
+assert abs(lthlab.density(second) - 0.64) < 0.01, (
+    "the second time, a fifth of what is *left* goes"
+)
 ### BEGIN HIDDEN TESTS
 reference = copy.deepcopy(network)
 train(reference, dataset, recipe, first, evaluate_every=0)
@@ -58,7 +65,8 @@ assert all(torch.equal(second[name], want[name]) for name in want), (
 # %% [markdown]
 # ## 2. Rewind
 #
-# Write `rewound(model, masks)`: a copy of the untrained `model` whose pruned weights are exactly 0 and whose others have their initial values.
+# Write `rewound(model, masks)`: a copy of the untrained `model` in which pruned weights
+# are exactly 0 and all others have their first values.
 
 
 # %% tags=["solution:rewind"]
@@ -74,10 +82,10 @@ initial = copy.deepcopy(fresh).state_dict()
 masks = prune(magnitude(fresh), full_masks(fresh), 0.5)
 ticket = dict(rewound(fresh, masks).named_parameters())
 assert all((ticket[n][~mask] == 0).all() for n, mask in masks.items()), (
-    "pruned weights are exactly zero"
+    "pruned weights must be exactly zero"
 )
 assert all(torch.equal(ticket[n][m], initial[n][m]) for n, m in masks.items()), (
-    "kept weights have their initial values"
+    "kept weights must have their first values"
 )
 ### BEGIN HIDDEN TESTS
 assert all(torch.equal(p, initial[name]) for name, p in fresh.state_dict().items()), (
@@ -85,16 +93,67 @@ assert all(torch.equal(p, initial[name]) for name, p in fresh.state_dict().items
 )
 biases = [name for name in initial if name not in masks]
 assert all(torch.equal(ticket[name], initial[name]) for name in biases), (
-    "biases are not pruned: they keep their initial values, too"
+    "biases are not pruned: they keep their first values, too"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 3. A verdict
+# ## 3. One word is missing
 #
-# The next cell draws for you a result: ticket minus dense network, in points, over ten seeds, mean and 95 % interval. Before the experiment was
-# run, everybody agreed that a ticket *matches* if it is shown to lose less than one point. What may you say? Set `VERDICT` to "better" (shown to be above the
-# dense network), "matches" (shown to lose less than a point, not shown to be better), "worse" (shown to lose more than a point), or "open" (none of these is shown).
+# Look again at `imp`, the fourteen lines of notebook 03. Three people copied them, and
+# each lost one word:
+#
+# - "copy": `initial` holds the model's own tensors, not copies of them (no `keep`);
+# - "train": `train_model(model)` gets no masks;
+# - "prune": `prune_masks` gets `lthlab.full_masks(model)` in place of `masks`.
+#
+# Each measured the first three levels. The next cell draws for you what one of them saw. Which
+# word is missing? Write "copy", "train" or "prune" into `MISSING`.
+
+
+# %%
+COLUMNS = ["density", "right before training", "nonzero after training", "right after"]
+SEEN = [
+    [(1.0, 0.10, 1.0, 0.60), (0.8, 0.57, 0.8, 0.67), (0.64, 0.62, 0.64, 0.71)],
+    [(1.0, 0.10, 1.0, 0.60), (0.8, 0.12, 1.0, 0.61), (0.64, 0.15, 1.0, 0.60)],
+    [(1.0, 0.10, 1.0, 0.60), (0.8, 0.12, 0.8, 0.61), (0.8, 0.12, 0.8, 0.61)],
+]
+seen = draw("seen", SEEN)
+pd.DataFrame(seen, columns=COLUMNS).rename_axis("level")
+
+# %% tags=["solution:missing"]
+### BEGIN SOLUTION
+MISSING = ["copy", "train", "prune"][SEEN.index(seen)]
+### END SOLUTION
+
+# %% tags=["check:missing:2"]
+assert MISSING in ("copy", "train", "prune"), "one of the three words"
+### BEGIN HIDDEN TESTS
+first, second, third = draw("seen", SEEN)
+regrown, stuck = second[2] > second[0], second[0] == third[0]
+assert MISSING == "train" or not regrown, (
+    "a mask of 80 %, and yet all weights are nonzero after training: who let them grow?"
+)
+assert MISSING == "prune" or not stuck, (
+    "the density stays where it is: at each level pruning starts from all weights"
+)
+assert MISSING == "copy" or regrown or stuck, (
+    "level 1 knows a lot before it is trained: what did the rewinding put back?"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4. A verdict
+#
+# The next cell draws a result for you: ticket minus dense network, in points, over ten
+# seeds, with its 95 % interval. Before the run everybody agreed on a margin of one
+# point. What may you say? Set `VERDICT` to one of these words:
+#
+# - "better": it is shown that the ticket is above the dense network;
+# - "matches": it is shown that the ticket loses less than one point, but not that it is
+#   better;
+# - "worse": it is shown that the ticket loses more than one point;
+# - "open": none of these is shown.
 
 # %%
 RESULTS = [
@@ -121,7 +180,7 @@ else:
 ### END SOLUTION
 
 # %% tags=["check:verdict:1"]
-assert VERDICT in ("better", "matches", "worse", "open"), "one of the four words"
+assert VERDICT in ("better", "matches", "worse", "open"), "write one of the four words"
 ### BEGIN HIDDEN TESTS
 _, low, high = draw("result", RESULTS)
 words = {low > 0: "better", -1 < low <= 0: "matches", high < -1: "worse"}
@@ -131,18 +190,28 @@ assert words.get(True, "open") == VERDICT, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. Design the control
+# ## 5. Design the control
 #
-# "A ticket is only better because its network was trained once for each level, so altogether ten times as long." Design an experiment that decides it: what is
-# trained, for how long, from which values, and which outcome would speak for the sentence, which against it? Five sentences at most.
+# "A ticket is only better because there was one training for each level: altogether it
+# was trained ten times as long." Name the four parts of the lottery ticket hypothesis,
+# in a few words each, and say which of them this sentence attacks. Then design an
+# experiment that decides it. What do you train, for how long, and from which values?
+# Which outcome would speak for the sentence, and which against it? Six sentences at
+# most.
 
-# %% [markdown] tags=["explain:longer:4"]
+# %% [markdown] tags=["explain:longer:5"]
 # ### BEGIN SOLUTION
-# Each level starts again from the initial values, so nothing learned in an earlier level is left but the mask. To test it, I train the same mask from new
-# initial values (reinitialised), exactly as long as the ticket; and the dense network for the sum of all levels. If length were the reason, the
-# reinitialised network, whose mask came from the same long search, would do as well as the ticket. If the ticket wins over it in paired differences over
-# seeds, the sentence is wrong for this setting.
+# A subnetwork of the same weights; it starts from its first values; it matches the
+# whole network; it trains for no more iterations. The sentence attacks the last part.
+# Each level starts again from the first values, so nothing learned in an earlier level
+# is left but the mask. To test it, I train the same mask from new values
+# (reinitialised), exactly as long as the ticket; and the dense network for the sum of
+# all levels. If length were the reason, the reinitialised network, whose mask came from
+# the same long search, would do as well as the ticket. If the ticket wins over it in
+# paired differences over seeds, the sentence is wrong for this setting.
 #
-# **Rubric.** 1 point: a control that gets the same amount of training (of search or of final training) and says which. 1 point: only one thing
-# differs. 1 point: says which outcome speaks for and which against. 1 point: sees that rewinding throws the trained values away.
+# **Rubric.** 1 point: all four parts, and the right one of them. 1 point: a control
+# that gets the same amount of training (of search or of final training) and says which.
+# 1 point: only one thing differs. 1 point: says which outcome speaks for and which
+# against. 1 point: sees that rewinding throws the trained values away.
 # ### END SOLUTION

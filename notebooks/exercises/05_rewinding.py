@@ -1,23 +1,31 @@
 # %% [markdown]
 # # Exercises to notebook 05: rewinding
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
+import copy
+from dataclasses import replace
 from importlib.resources import files
 
 import pandas as pd
 import torch
 
+import lthlab
 from lthlab import build_model, load_dataset
+
+torch.set_num_threads(1)
 
 dataset = load_dataset("mnist1d")
 
 # %% [markdown]
-# ## 1. Half-way
+# ## 1. Between two networks
 #
-# Write `mix(first, second, alpha)` for two state_dicts of a network without BatchNorm: a new state_dict with `1 - alpha` of the first plus `alpha` of the
-# second, entry by entry. The two that you are given must stay as they are.
+# Write `mix(first, second, alpha)` for two state_dicts of a network without BatchNorm.
+# It returns a new state_dict: `1 - alpha` of the first plus `alpha` of the second,
+# entry by entry. The two that you are given must stay as they are.
 
 
 # %% tags=["solution:mix"]
@@ -56,10 +64,15 @@ assert all(torch.allclose(quarter[n], 0.75 * a[n] + b[n] / 4, atol=1e-6) for n i
 # %% [markdown]
 # ## 2. Read a table: when does it settle?
 #
-# Two copies of a network are trained from the same step *k* on, in different orders, and the error (1 - accuracy) is measured on the straight line between
-# their ends. The *barrier* is the highest error on that line minus the mean of the errors at its two ends. The next cell loads measured lines of the
-# dense network of the notebook, for ten seeds, and draws a limit for you. Call two copies *stable* if their barrier is at most your limit. From which of the
-# measured `rewind_step`s on is the *mean* barrier over the seeds within your limit, there and at every later step? Write it into `SETTLED`.
+# Two copies of a network part at step *k* and are trained on in different orders. The
+# table holds their accuracy at places on the straight line between their ends: `alpha`
+# is 0 at one end and 1 at the other. The error is 1 - accuracy. The *barrier* is the
+# highest error on that line, minus the mean of the errors at its two ends.
+#
+# The next cell loads the lines of the dense network of notebook 05, for ten seeds, and
+# draws a limit for you. Take the mean barrier over the seeds at each `rewind_step`.
+# From which step on is it at most your limit, there and at every later step? Write that
+# step into `SETTLED`.
 
 # %%
 path = files("lthlab").joinpath("assets/reference/stability.csv")
@@ -86,25 +99,30 @@ SETTLED = next(k for k in barriers.index if (barriers.loc[k:] <= LIMIT).all())
 table = pd.read_csv(files("lthlab").joinpath("assets/reference/stability.csv"))
 table = table.query("network == 'dense' and metric == 'accuracy' and pair == 0")
 steps = sorted(table.rewind_step.unique())
-assert SETTLED in steps, "one of the measured steps"
+assert SETTLED in steps, "SETTLED must be one of the measured steps"
 ### BEGIN HIDDEN TESTS
 limit, found = draw("limit", [0.1, 0.05, 0.03, 0.02]), {}
 wide = table.pivot_table(index=["rewind_step", "seed"], columns="alpha", values="value")
 height = (wide[0.0] + wide[1.0]) / 2 - wide.min(axis=1)
 mean = height.groupby("rewind_step").mean()
 assert SETTLED == min(k for k in steps if (mean[mean.index >= k] <= limit).all()), (
-    "for each step and seed: highest error on the line minus the mean of the two ends; "
-    "then the mean over the seeds, then the first step from which all are within it"
+    "for each step and seed, take the highest error on the line minus the mean of the "
+    "two ends; then the mean over the seeds; then the first step from which all fit"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 3. Find the bug: an average that is worse than chance
 #
-# Two networks *with* BatchNorm lie in one valley, yet `mix` of their state_dicts gives an accuracy near chance. `mended(first, second, alpha, recompute)` shall
-# return the mixed state_dict after `recompute(state)`, a function that passes training data through the network, has put right what mixing spoils: it takes a
-# state_dict and returns new values for the running statistics alone, as a dict from name to tensor. Entries that are not floating point, such as
-# `num_batches_tracked`, are copied from the first, not mixed.
+# Two networks *with* BatchNorm lie in one valley, and yet the `mix` of their
+# state_dicts is hardly better than chance. Write `mended(first, second, alpha,
+# recompute)`. It returns the mixed state_dict with the right running statistics.
+#
+# - `recompute(state)` is given to you. It takes a state_dict, passes training data
+#   through that network, and returns a dict with new values of the running statistics
+#   alone.
+# - Some entries are not floating point, such as `num_batches_tracked`. Do not mix
+#   these: copy them from the first.
 
 
 # %% tags=["solution:mended"]
@@ -134,29 +152,75 @@ def recompute(state):
 
 
 middle = mended(dict(left), dict(right), 0.5, recompute)
-assert abs(float(middle["w"][0]) - 2) < 1e-6, "weights are mixed as before"
-assert middle["num_batches_tracked"] == 7, "counts are copied from the first"
+assert abs(float(middle["w"][0]) - 2) < 1e-6, "weights must be mixed as before"
+assert middle["num_batches_tracked"] == 7, "counts must be copied from the first"
 assert seen, "call recompute: nothing else knows the statistics of the mixed network"
 ### BEGIN HIDDEN TESTS
-assert abs(seen[-1] - 2) < 1e-6, "recompute on the *mixed* network, not on an end"
+assert abs(seen[-1] - 2) < 1e-6, (
+    "call recompute on the *mixed* network, not on one of the ends"
+)
 assert abs(float(middle["running_mean"][0]) - 200) < 1e-3, (
-    "the running statistics are the recomputed ones, not the mixed ones"
+    "the running statistics must be the recomputed ones, not the mixed ones"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. When rewinding to zero is enough
+# ## 4. Rewind to step k
 #
-# On the network of notebook 03 rewinding to the very first values finds good tickets, on the network of notebook 05 it does not. Predict for a network of
-# your own how you would decide, *without searching a ticket*, whether you need to rewind to a later step, and say what could make the prediction wrong. Five sentences at most.
+# The next cell draws a step for you. Find a ticket of `model` on `dataset` with
+# `recipe`, with one level, that goes back to this step: one call of
+# `lthlab.find_ticket`, with `seed=0`. Put what it returns into `TICKET`.
 
-# %% [markdown] tags=["explain:settles:4"]
-# ### BEGIN SOLUTION
-# Train two copies from the first values in different orders and measure the barrier on the line between their ends (for several seeds); then the same
-# from steps k > 0. If there is (almost) no barrier from 0 on, I expect rewinding to 0 to do; else I take the smallest k from which the barrier is gone. It can be wrong:
-# the dense network may be stable while the sparse one is not (measure the ticket, too); the relation was found across few networks; an
-# average of BatchNorm statistics can fake a barrier.
+
+# %%
+model = build_model("mlp-20", dataset, seed=0)
+recipe = replace(lthlab.recipe_for("mlp-20", dataset), duration="20it")
+STEP = draw("step", [4, 8, 12, 16])
+print(f"rewind to step {STEP} of {recipe.steps(dataset)}")
+
+# %% tags=["solution:rewound"]
+### BEGIN SOLUTION
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1, rewind_to=STEP, seed=0)
+### END SOLUTION
+
+# %% tags=["check:rewound:2"]
+step = draw("step", [4, 8, 12, 16])
+assert hasattr(TICKET, "start"), "keep all that find_ticket returns, not a part of it"
+assert TICKET.start.step != 0, "this ticket goes back to the first values: say where to"
+assert len(TICKET.levels) == 2, "one level: the dense network, and one pruning"
+### BEGIN HIDDEN TESTS
+assert TICKET.start.step == step, "it goes back to another step than yours"
+copied = copy.deepcopy(build_model("mlp-20", dataset, seed=0))
+options = {"seed": 0, "states": [step], "evaluate_every": 0}
+there = lthlab.train(copied, dataset, recipe, **options).states[step].model
+assert all(torch.allclose(TICKET.start.model[n], there[n], atol=1e-4) for n in there), (
+    "the values must be those that `model` had at that step, trained with seed 0"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 5. When rewinding to zero is enough
 #
-# **Rubric.** 1 point: two copies, different orders, same start. 1 point: the barrier on the line. 1 point: the smallest stable step becomes k. 1 point: one
+# On the network of notebook 03 rewinding to the very first values finds good tickets.
+# On the network of notebook 05 it does not. What does that prove about the first values
+# of this network, and what does it not prove? Now take a network of your own. How would
+# you decide, *without searching for a ticket*, whether you need to rewind to a later
+# step, and to which? What could make your prediction wrong? Seven sentences at most.
+
+# %% [markdown] tags=["explain:settles:5"]
+# ### BEGIN SOLUTION
+# For the weights that IMP keeps, the first values are not good enough. It is not proved
+# that no other part of the network would win from them: IMP proposes one part only. To
+# decide, I train two copies from the first values in different orders and measure the
+# barrier on the line between their ends (for several seeds); then the same from steps k
+# > 0. If there is (almost) no barrier from 0 on, I expect rewinding to 0 to do; else I
+# take the smallest k from which the barrier is gone. It can be wrong: the dense network
+# may be stable while the sparse one is not (measure the ticket, too); on the notebook's
+# network tickets got better before the barrier was gone; an average of BatchNorm
+# statistics can fake a barrier.
+#
+# **Rubric.** 1 point: what is proved is about the weights that IMP keeps, not about
+# every part of the network. 1 point: two copies, different orders, same start. 1 point:
+# the barrier on the line. 1 point: the smallest stable step becomes k. 1 point: one
 # real way in which it can fail.
 # ### END SOLUTION

@@ -1,7 +1,9 @@
 # %% [markdown]
 # # Exercises to notebook 08: turn the knobs
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
 import pandas as pd
@@ -9,8 +11,10 @@ import pandas as pd
 # %% [markdown]
 # ## 1. Ask the table
 #
-# `explorer.table` has the columns method, scope, density and accuracy. Write `lowest_density(table, method, scope, loss)`: the lowest density at which
-# this method loses at most `loss` (a fraction) of accuracy against density 1.
+# `explorer.table` in the notebook has the columns method, scope, density and accuracy.
+# Write `lowest_density(table, method, scope, loss)`: the lowest density at which this
+# method, with this scope, loses at most `loss` of the accuracy that it has at density
+# 1. (`loss` is a fraction: 0.02 are two points.)
 
 
 # %% tags=["solution:lowest"]
@@ -47,9 +51,11 @@ assert abs(lowest_density(table, "magnitude", "global", 0.053) - 0.2) < 1e-6, (
 # %% [markdown]
 # ## 2. What it would save
 #
-# A ticket that was found before training, with a share `kept` of the weights, costs `kept` times as much to train as the dense network, if products with pruned weights
-# cost nothing. But finding it cost as much as `finding` dense trainings. Write `break_even(kept, finding)`: the smallest whole number of trainings from which the ticket,
-# search included, has cost no more than as many dense trainings.
+# A ticket with a share `kept` of the weights is found. Suppose that products with
+# pruned weights cost nothing: then one training of it costs `kept` dense trainings. But
+# finding it cost as much as `finding` dense trainings. Write `break_even(kept,
+# finding)`: the smallest whole number of trainings after which search and trainings
+# together have cost no more than as many dense trainings.
 
 
 # %% tags=["solution:even"]
@@ -65,8 +71,10 @@ def break_even(kept, finding):
 assert break_even(0.5, 1) == 2, (
     "two half trainings and the search cost as much as two dense ones"
 )
-assert break_even(0.25, 6) == 8, "three quarters are saved each time"
-assert break_even(0.2, 5) == 7, "round up: nobody trains a quarter of a time"
+assert break_even(0.25, 6) == 8, (
+    "each training saves three quarters of a dense one: 6 / 0.75"
+)
+assert break_even(0.2, 5) == 7, "round up: only whole trainings count"
 ### BEGIN HIDDEN TESTS
 assert break_even(0.75, 3) == 12 and break_even(0.0, 1) == 1, (
     "it must hold for any share and any search"
@@ -77,8 +85,11 @@ assert break_even(0.5, 1.25) == 3, "a search need not be a whole number of train
 # %% [markdown]
 # ## 3. Your bill
 #
-# The next cell draws for you a density and a number of levels of IMP (a training before, between and after the prunings: `levels + 1` in all, each counted as one dense training). Suppose
-# that the ticket trains at a cost of `KEPT` dense trainings. How many times must the ticket be trained before the search has paid? Whole number into `TIMES`.
+# The next cell draws a density and a number of levels of IMP for you. The search takes
+# `LEVELS + 1` trainings: one before, between and after the prunings. Count each of them
+# as a dense training. A training of the ticket costs `KEPT` dense trainings, as in task
+# 2. How many times must the ticket be trained before the search has paid? Write the
+# whole number into `TIMES`.
 
 # %%
 KEPT, LEVELS = draw("bill", [(0.5, 3), (0.25, 6), (0.125, 9), (0.5, 7)])
@@ -90,7 +101,9 @@ TIMES = -(-(LEVELS + 1) // (1 - KEPT))
 ### END SOLUTION
 
 # %% tags=["check:times:1"]
-assert TIMES == int(TIMES) and TIMES > 1, "a whole number of trainings"
+assert TIMES == int(TIMES) and TIMES > 1, (
+    "TIMES is a whole number of trainings, more than one"
+)
 ### BEGIN HIDDEN TESTS
 kept, levels = draw("bill", [(0.5, 3), (0.25, 6), (0.125, 9), (0.5, 7)])
 assert (1 - kept) * TIMES >= levels + 1 > (1 - kept) * (TIMES - 1), (
@@ -99,16 +112,29 @@ assert (1 - kept) * TIMES >= levels + 1 > (1 - kept) * (TIMES - 1), (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. Read a band
+# ## 4. Read the pictures
 #
-# In the race of notebook 08 the bands of ticket and reinitialised overlap at one density, and still the sentence above the picture may say that one is ahead. How can
-# both be right? And what would you need to see before you say "there is no difference"? Four sentences at most.
+# First the race. At one density the bands of *ticket* and *reinitialised* overlap, and
+# still somebody says that one arm is ahead. How can that be right? And what would you
+# need to see before you say "there is no difference"? Then the rewind dial. What does
+# it show for two copies that part at step 0, and how does that explain that rewinding
+# to the very start can be too early? Which part of the picture does *not* fit that
+# explanation? Seven sentences at most.
 
-# %% [markdown] tags=["explain:bands:3"]
+# %% [markdown] tags=["explain:bands:5"]
 # ### BEGIN SOLUTION
-# A band shows how each arm varies over seeds. Both arms share the seeds, so a good seed lifts both; the interval of the *paired differences* can be narrow and lie above zero although the
-# bands overlap. For "no difference" I would need an interval of the difference that lies inside a margin agreed on beforehand; an interval that includes zero but is wide says "not
-# decided".
+# A band shows how sure the mean of *each arm* is. Both arms share the seeds, so a good
+# seed lifts both; the interval of the *paired differences* can be narrow and lie above
+# zero although the bands overlap. For "no difference" I would need an interval of the
+# difference that lies inside a margin agreed on beforehand; an interval that includes
+# zero but is wide says "not decided". Copies that part at step 0 end with a high
+# barrier between them: chance, the order of the examples, still decides in which valley
+# the network ends. So a mask that was found at the end of one path need not suit a
+# training that begins at step 0 again. What does not fit: most of the ticket's gain is
+# there at k = 12 already, where the path still has a hill.
 #
-# **Rubric.** 1 point: pairs, shared seeds. 1 point: interval of the difference, not of the arms. 1 point: absence of evidence against a margin.
+# **Rubric.** 1 point: pairs, shared seeds, and the interval of the difference, not of
+# the arms. 1 point: absence of evidence against a margin. 1 point: barrier at step 0,
+# and what it means. 1 point: the link from it to the ticket. 1 point: the gain comes
+# before the barrier is gone (or: later steps gain nothing more).
 # ### END SOLUTION

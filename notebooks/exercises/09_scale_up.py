@@ -1,7 +1,9 @@
 # %% [markdown]
 # # Exercises to notebook 09: scale up
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
 import torch
@@ -9,8 +11,11 @@ import torch
 # %% [markdown]
 # ## 1. The bill of a search
 #
-# Iterative pruning removes a `rate` of what is left, `times` times, and trains before, between and after. Write `search_cost(times, rate, sparse)`: what that
-# costs, counted in dense trainings. With `sparse=False` every training costs 1 (masks); with `sparse=True` it costs its density.
+# A search prunes `times` times, and each time removes the share `rate` of what is left.
+# It trains before, between and after the prunings. Write `search_cost(times, rate,
+# sparse)`: what does it cost, in dense trainings? With `sparse=False` every training
+# costs 1, as with masks. With `sparse=True` a training costs as much as its density
+# says.
 
 
 # %% tags=["solution:search"]
@@ -22,7 +27,7 @@ def search_cost(times, rate, sparse):
 
 # %% tags=["check:search:2"]
 assert abs(search_cost(0, 0.2, sparse=True) - 1) < 1e-6, (
-    "no pruning: one dense training"
+    "without pruning there is one dense training"
 )
 assert abs(search_cost(2, 0.5, sparse=False) - 3) < 1e-6, (
     "before, between and after two prunings: three trainings"
@@ -32,17 +37,22 @@ assert abs(search_cost(2, 0.5, sparse=True) - 1.75) < 1e-6, (
 )
 ### BEGIN HIDDEN TESTS
 assert abs(search_cost(200, 0.2, sparse=True) - 5) < 1e-6, (
-    "a rate of 0.2 leaves 0.8 at each level"
+    "a rate of 0.2 leaves 0.8 of what was there, each time"
 )
-assert abs(search_cost(20, 0.2, sparse=False) - 21) < 1e-6, "21 trainings, all dense"
+assert abs(search_cost(20, 0.2, sparse=False) - 21) < 1e-6, (
+    "20 prunings take 21 trainings, all dense"
+)
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 2. What fits into a budget?
 #
-# You have the machine for `hours` hours. It achieves `rate` FLOPs per second; a training takes `steps` steps of `flops_per_step`. An experiment compares `arms` arms with `levels`
-# trainings each, and an interval needs at least five seeds. Write `seeds_within(hours, rate, flops_per_step, steps, arms, levels)`: the largest number of *whole* seeds that fits, or 0 if fewer
-# than five do: then it is better not to start.
+# You have a machine for `hours` hours. It achieves `rate` FLOPs per second. A training
+# takes `steps` steps of `flops_per_step` FLOPs. Your experiment compares `arms` arms
+# with `levels` trainings each, and you want at least five seeds. Write
+# `seeds_within(hours, rate, flops_per_step, steps, arms, levels)`: the largest number
+# of *whole* seeds that fits. If fewer than five fit, return 0: then it is better not to
+# start.
 
 
 # %% tags=["solution:seeds"]
@@ -58,21 +68,28 @@ def seeds_within(hours, rate, flops_per_step, steps, arms, levels):
 assert seeds_within(1, 1e9, 1e9, 36, 2, 5) == 10, (
     "360 seconds a seed (36 steps of one second, two arms, five levels): ten an hour"
 )
-assert seeds_within(1, 1e9, 1e9, 40, 2, 4) == 11, "11.25 seeds: whole ones alone count"
+assert seeds_within(1, 1e9, 1e9, 40, 2, 4) == 11, (
+    "11.25 seeds fit: only whole ones count"
+)
 assert seeds_within(1, 1e9, 1e9, 90, 2, 5) == 0, (
-    "four seeds give no interval worth printing: 0"
+    "four seeds are too few to start: return 0"
 )
 ### BEGIN HIDDEN TESTS
-assert seeds_within(24, 4e12, 2e9, 30_000, 3, 20) == 96, "a day, and a real machine"
+assert seeds_within(24, 4e12, 2e9, 30_000, 3, 20) == 96, (
+    "it must hold for any number of hours: here a day"
+)
 assert seeds_within(1, 1e9, 1e9, 72, 2, 5) == 5, "exactly five are enough"
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 3. What a crash costs
 #
-# `finished` is the set of trainings whose files are written, `running` says which training each worker is in the middle of, for example
-# `{"a": 7, "b": 9}`. Write `to_do(all_of_them, finished, running, killed)`: the set of trainings that nobody has done and nobody is working on after the
-# workers in the set `killed` died. The given sets stay as they are.
+# Each training has a number. `all_of_them` is the set of all trainings, and `finished`
+# the set of those whose files are written. `running` says which training each worker is
+# in the middle of, for example `{"a": 7, "b": 9}`. Now the workers in the set `killed`
+# die. Write `to_do(all_of_them, finished, running, killed)`: the set of the trainings
+# that are not done, and that no living worker is working on. The given sets stay as
+# they are.
 
 
 # %% tags=["solution:crash"]
@@ -103,8 +120,10 @@ assert set(to_do(set(range(4)), {0}, {"a": 1, "b": 2}, {"a", "b"})) == {1, 2, 3}
 # %% [markdown]
 # ## 4. Read a ticket without lthlab
 #
-# A file holds the kept weights of a layer as compressed rows: `crow[i]` and `crow[i + 1]` say where the values of row i begin and end in `values`, and `col`
-# holds the column of each. Write `to_dense(crow, col, values, shape)` without `torch.sparse_csr_tensor`.
+# A file holds the kept weights of a layer as compressed rows (CSR). `values` holds them
+# row by row, and `col` the column of each. Those of row i begin at place `crow[i]` and
+# end before place `crow[i + 1]`. Write `to_dense(crow, col, values, shape)`: the whole
+# matrix, as a tensor. Do it without `torch.sparse_csr_tensor`.
 
 
 # %% tags=["solution:dense"]
@@ -123,7 +142,7 @@ rows_begin, columns = torch.tensor([0, 2, 2, 3]), torch.tensor([0, 3, 1])
 numbers = torch.tensor([5.0, 6.0, 7.0])
 expected = torch.tensor([[5.0, 0, 0, 6], [0, 0, 0, 0], [0, 7, 0, 0]])
 found = torch.as_tensor(to_dense(rows_begin, columns, numbers, (3, 4)))
-assert found.shape == (3, 4), "as many rows and columns as the shape says"
+assert found.shape == (3, 4), "it needs as many rows and columns as the shape says"
 assert torch.allclose(found[0].float(), expected[0]), (
     "row 0 holds the values 0 and 1, in the columns 0 and 3"
 )
@@ -137,15 +156,17 @@ matrix = matrix * (torch.rand(20, 30, generator=generator) < 0.1)
 csr = matrix.to_sparse_csr()
 parts = csr.crow_indices(), csr.col_indices(), csr.values()
 assert torch.allclose(torch.as_tensor(to_dense(*parts, (20, 30))).float(), matrix), (
-    "any matrix, with any number of values in a row"
+    "it must work for any number of values in a row"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 5. A plan
 #
-# The next cell draws a question for you. You have one evening of a graphics card. Which arms, how many seeds, which densities do you run, what do you hold fixed, and which
-# interval would make you answer yes, no or "not decided"? Eight sentences at most. Write them *before* you run anything.
+# The next cell draws a question for you. You have a graphics card for one evening.
+# Write your plan *before* you run anything. Which arms do you run, with how many seeds,
+# and at which densities? What do you hold fixed? What will it cost? And which interval
+# would make you answer yes, no, or "not decided"? Eight sentences at most.
 
 # %%
 QUESTIONS = [
@@ -157,10 +178,13 @@ print("Your question:", draw("question", QUESTIONS))
 
 # %% [markdown] tags=["explain:plan:6"]
 # ### BEGIN SOLUTION
-# A good plan names two arms that differ in the thing asked about (and a third if the question is about a difference of differences), one or two densities chosen before, at least five
-# seeds shared by the arms, the recipe and data held fixed, validation data for every choice and test data once, and a margin: above 0 "yes", inside [-1, 1] point "no difference that
-# matters", otherwise "not decided".
+# A good plan names two arms that differ in the thing asked about (and a third if the
+# question is about a difference of differences), one or two densities chosen before, at
+# least five seeds shared by the arms, the recipe and data held fixed, validation data
+# for every choice and test data once, an estimate of the cost, and a margin: above 0
+# "yes", inside [-1, 1] point "no difference that matters", otherwise "not decided".
 #
-# **Rubric.** 1 point each: arms differ in one thing; shared seeds, five or more; densities chosen beforehand; what is held fixed; an estimate of the cost; an outcome for each
-# verdict, "not decided" included.
+# **Rubric.** 1 point each: arms differ in one thing; shared seeds, five or more;
+# densities chosen beforehand; what is held fixed; an estimate of the cost; an outcome
+# for each verdict, "not decided" included.
 # ### END SOLUTION

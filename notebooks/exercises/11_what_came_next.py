@@ -1,7 +1,9 @@
 # %% [markdown]
 # # Exercises to notebook 11: what came next
 #
-# Replace the marked lines, run the cell, then run the check under it.
+# Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
+# then run the check below it. A check that says nothing is passed; otherwise it gives
+# you a hint.
 
 # %%
 import torch
@@ -9,8 +11,9 @@ import torch
 # %% [markdown]
 # ## 1. Equal accuracy, other answers
 #
-# *Flips* are the examples on which exactly one of two networks is right. Write `flip_range(one, other)` for two accuracies (fractions): the smallest and the
-# largest share of flips that is possible.
+# *Flips* are the examples on which exactly one of two networks is right. All you know
+# are the accuracies of the two, as fractions. Write `flip_range(one, other)`: the
+# smallest and the largest share of flips that is possible.
 
 
 # %% tags=["solution:flips"]
@@ -34,14 +37,18 @@ assert abs(flip_range(0.3, 0.2)[1] - 0.5) < 1e-6, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 2. The height of a barrier
+# ## 2. The rise on the way
 #
-# Write `barrier(errors)` for a list of errors along a line, ends included: how far they rise above the *straight line* between the two ends, at the place where that is most, and 0 if they
-# never do. The places are equally spaced. (In notebook 05 the barrier was measured from the mean of the ends. For ends of unequal height that is not the same.)
+# Section 3 of the notebook walks in a straight line from one network to another. Write
+# `rise(errors)` for a list of errors along such a line, both ends included, at equal
+# distances. How far do they rise above the *straight line* between the error at one end
+# and the error at the other, where this is most? It is 0 if they never do. (The
+# *barrier* of notebook 05 measures from the mean of the two ends. If one end is higher
+# than the other, that is not the same.)
 
 
-# %% tags=["solution:barrier"]
-def barrier(errors):
+# %% tags=["solution:rise"]
+def rise(errors):
     ### BEGIN SOLUTION
     last = len(errors) - 1
     slope = (errors[-1] - errors[0]) / last
@@ -49,12 +56,14 @@ def barrier(errors):
     ### END SOLUTION
 
 
-# %% tags=["check:barrier:2"]
-assert abs(barrier([0.2, 0.5, 0.2]) - 0.3) < 1e-6, "0.5 is 0.3 above the line at 0.2"
-assert abs(barrier([0.1, 0.2, 0.3])) < 1e-6, "a straight slope is no barrier"
-assert abs(barrier([0.3, 0.1, 0.3])) < 1e-6, "a valley is no barrier"
+# %% tags=["check:rise:2"]
+assert abs(rise([0.2, 0.5, 0.2]) - 0.3) < 1e-6, "0.5 is 0.3 above the line at 0.2"
+assert abs(rise([0.1, 0.2, 0.3])) < 1e-6, (
+    "along a straight slope nothing rises above the line"
+)
+assert abs(rise([0.3, 0.1, 0.3])) < 1e-6, "in a valley nothing rises above the line"
 ### BEGIN HIDDEN TESTS
-assert abs(barrier([0.0, 0.5, 0.3, 0.5, 0.4]) - 0.4) < 1e-6, (
+assert abs(rise([0.0, 0.5, 0.3, 0.5, 0.4]) - 0.4) < 1e-6, (
     "compare each place with the line *there*, not with the mean of the ends"
 )
 ### END HIDDEN TESTS
@@ -62,8 +71,11 @@ assert abs(barrier([0.0, 0.5, 0.3, 0.5, 0.4]) - 0.4) < 1e-6, (
 # %% [markdown]
 # ## 3. Bytes on disk
 #
-# A ticket stores its kept weights at `bits` bits each, and where they are: either one bit for every place of the matrix, or two
-# bytes for each kept weight, whichever is less. Write `ticket_bytes(size, kept, bits)`: whole bytes, values and places each rounded up.
+# A ticket stores its kept weights at `bits` bits each. It also stores where they are:
+# one bit for every place of the matrix, or two bytes for each kept weight, whichever is
+# less. (The notebook also counts row ends, biases and scales. We leave them out.) Write
+# `ticket_bytes(size, kept, bits)` for a matrix of `size` places. Round values and
+# places up to whole bytes, each on its own.
 
 
 # %% tags=["solution:bytes"]
@@ -89,8 +101,10 @@ assert ticket_bytes(266_200, 28_000, 8) == 28_000 + 33_275, "8 bits are one byte
 # %% [markdown]
 # ## 4. Equal bytes
 #
-# The next cell draws for you a network of `SIZE` weights and a density. A ticket with so many weights, at 32 bits each, is stored as in task 3. How many weights may a *dense* network
-# have, at 32 bits each, that needs as many bytes? To the nearest hundred, into `RIVAL`.
+# The next cell draws a network of `SIZE` weights and a density for you. A ticket of
+# that density is stored as in task 3, at 32 bits a weight. A *small dense* network
+# stores its weights at 32 bits each, and needs no places. How many weights may it have,
+# if it takes as many bytes? Write the number, to the nearest hundred, into `RIVAL`.
 
 # %%
 SIZE, DENSITY = draw("rival", [(266_200, 0.1), (22_000, 0.5), (100_000, 0.01)])
@@ -102,26 +116,30 @@ RIVAL = SIZE * DENSITY + min(SIZE / 32, SIZE * DENSITY / 2)
 ### END SOLUTION
 
 # %% tags=["check:rival:1"]
-assert 100 < RIVAL < SIZE, "a number of weights, fewer than the network has"
+assert 100 < RIVAL < SIZE, "RIVAL is a number of weights, fewer than the network has"
 ### BEGIN HIDDEN TESTS
 size, density = draw("rival", [(266_200, 0.1), (22_000, 0.5), (100_000, 0.01)])
 kept = round(size * density)
 assert abs(RIVAL - (kept + min(size / 32, kept / 2))) < 101, (
-    "the values of the ticket, and its places, in units of four bytes"
+    "add up the bytes of values and places, then divide by four"
 )
 ### END HIDDEN TESTS
 
 # %% [markdown]
 # ## 5. What accuracy hides
 #
-# A pruned network has the same accuracy as the dense one. Name two things that may nevertheless have changed for its users, how you would measure each, and with what you would compare the measured
-# value, so that it means something. Five sentences at most.
+# A pruned network has the same accuracy as the dense one. Name two things that may have
+# changed for its users all the same. How would you measure each? And with what would
+# you compare the measured value, so that it means something? Five sentences at most.
 
 # %% [markdown] tags=["explain:hidden:4"]
 # ### BEGIN SOLUTION
-# Which examples are right (flips), compared with the flips between two dense networks of different seeds, since those differ, too. Accuracy of the worst class or of rare examples, in
-# paired differences over seeds, compared with the dense network's. (Also: calibration, robustness to noise.)
+# Which examples are right (flips), compared with the flips between two dense networks
+# of different seeds, since those differ, too. Accuracy of the worst class or of rare
+# examples, in paired differences over seeds, compared with the dense network's. (Also:
+# calibration, robustness to noise.)
 #
-# **Rubric.** 1 point for each of two real changes with a measurement (2 points). 1 point: flips (or whatever it is) compared with what two dense networks
-# differ by. 1 point: seeds and intervals.
+# **Rubric.** 1 point for each of two real changes with a measurement (2 points). 1
+# point: flips (or whatever it is) compared with what two dense networks differ by. 1
+# point: seeds and intervals.
 # ### END SOLUTION

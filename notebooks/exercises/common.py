@@ -1,8 +1,8 @@
 # %% [markdown]
 # ## Your id
 #
-# Some tasks below are drawn for you alone: your neighbour has other numbers. Write the id under which you hand in between the quotes. Who works for
-# themselves leaves it as it is.
+# Some numbers below are drawn for you alone: your neighbour gets others. Write the id
+# that you hand in with between the quotes. If you work on your own, leave it as it is.
 
 # %%
 STUDENT = "guest"

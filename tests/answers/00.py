@@ -98,8 +98,84 @@ KEPT = torch.tensor(float(WEIGHTS)) * 0.8**LEVELS
 # %% tags=["wrong:kept"] says="not their share"
 KEPT = 0.8**LEVELS
 
-# %% tags=["wrong:kept"] says="multiplies what is left" hidden=true
+# %% tags=["wrong:kept"] says="leaves 0.8 of what was there" hidden=true
 KEPT = WEIGHTS * (1 - 0.1 * LEVELS)
 
-# %% tags=["wrong:kept"] says="multiplies what is left" hidden=true
+# %% tags=["wrong:kept"] says="leaves 0.8 of what was there" hidden=true
 KEPT = WEIGHTS * 0.8 ** (LEVELS - 1)
+
+
+# %% tags=["right:find"]
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels={0.7: 2, 0.5: 4, 0.4: 5}[GOAL], seed=7)
+
+# %% tags=["right:find"]
+TICKET = lthlab.find_ticket(
+    build_model("mlp-20", dataset, seed=0), dataset, recipe, density=GOAL, evaluate_every=0
+)
+
+# %% tags=["right:find"]
+number = 1
+while True:
+    TICKET = lthlab.find_ticket(model, dataset, recipe, levels=number, step="fast")
+    if TICKET.levels[-1].density <= GOAL:
+        break
+    number += 1
+
+# %% tags=["wrong:find"] says="not a part of it"
+TICKET = lthlab.find_ticket(model, dataset, recipe, density=GOAL).masks
+
+# %% tags=["wrong:find"] says="ask for more levels"
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1)
+
+# %% tags=["wrong:find"] says="one level fewer" hidden=true
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=6)
+
+# %% tags=["wrong:find"] says="built with seed 0" hidden=true
+TICKET = lthlab.find_ticket(build_model("mlp-20", dataset, seed=1), dataset, recipe, density=GOAL)
+
+
+# %% tags=["right:control"]
+def control(seed, masks):
+    network = build_model("mlp-20", dataset, seed=seed + 1)
+    with torch.no_grad():
+        for name, mask in masks.items():
+            network.get_parameter(name).mul_(mask)
+    return network
+
+
+# %% tags=["right:control"]
+def control(seed, masks):
+    return apply_masks_(build_model("mlp-20", dataset, seed=2 * seed + 7), masks)
+
+
+# %% tags=["right:control"]
+def control(seed, masks):
+    network = build_model("mlp-20", dataset, seed=seed)
+    torch.manual_seed(seed)
+    for name, mask in masks.items():
+        weight = network.get_parameter(name)
+        weight.data = torch.randn(weight.shape) * weight.data.std() * mask
+    return network
+
+
+# %% tags=["wrong:control"] says="the values are still the ticket's"
+def control(seed, masks):
+    return apply_masks_(build_model("mlp-20", dataset, seed=seed), masks)
+
+
+# %% tags=["wrong:control"] says="exactly zero"
+def control(seed, masks):
+    return build_model("mlp-20", dataset, seed=1000 + seed)
+
+
+# %% tags=["wrong:control"] says="a fixed seed may be" hidden=true
+def control(seed, masks):
+    return apply_masks_(build_model("mlp-20", dataset, seed=1000), masks)
+
+
+# %% tags=["wrong:control"] says="needs a new value" hidden=true
+def control(seed, masks):
+    network = apply_masks_(build_model("mlp-20", dataset, seed=seed + 1), masks)
+    if seed > 500:
+        network.fc1.weight.data *= network.fc1.weight.data > 0
+    return network

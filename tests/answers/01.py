@@ -24,12 +24,12 @@ def count_weights(sizes):
     return sum((before + 1) * after for before, after in zip(sizes, sizes[1:]))
 
 
-# %% tags=["wrong:weights"] says="products of neighbouring sizes"
+# %% tags=["wrong:weights"] says="multiply neighbouring sizes"
 def count_weights(sizes):
     return sizes[0] * sizes[-1]
 
 
-# %% tags=["wrong:weights"] says="any number of layers" hidden=true
+# %% tags=["wrong:weights"] says="for any number of layers" hidden=true
 def count_weights(sizes):
     if len(sizes) == 2:
         return sizes[0] * sizes[1]
@@ -91,7 +91,7 @@ PERCENT = math.floor(
     100 * SIZES[0] * SIZES[1] / sum(math.prod(SIZES[i : i + 2]) for i in range(len(SIZES) - 1))
 )
 
-# %% tags=["wrong:percent"] says="in percent, from 1 to 100"
+# %% tags=["wrong:percent"] says="a number of percent"
 PERCENT = 0.89
 
 # %% tags=["wrong:percent"] says="inputs times first hidden" hidden=true
@@ -99,3 +99,55 @@ PERCENT = 100 * SIZES[0] / sum(SIZES)
 
 # %% tags=["wrong:percent"] says="inputs times first hidden" hidden=true
 PERCENT = 100 / (len(SIZES) - 1)
+
+
+# %% tags=["right:step"]
+def train_step(model, optimizer, x, y):
+    F.cross_entropy(model(x), y).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+# %% tags=["right:step"]
+def train_step(model, optimizer, x, y):
+    model.zero_grad()
+    loss = -model(x).log_softmax(1).gather(1, y[:, None]).mean()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+# %% tags=["right:step"]
+def train_step(model, optimizer, x, y):
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(F.cross_entropy(model(x), y), parameters)
+    for parameter, gradient in zip(parameters, gradients):
+        parameter.grad = gradient
+    optimizer.step()
+
+
+# %% tags=["wrong:step"] says="the weights have not moved"
+def train_step(model, optimizer, x, y):
+    loss = F.cross_entropy(model(x), y)
+    optimizer.step()
+    loss.backward()
+
+
+# %% tags=["wrong:step"] says="the weights have not moved"
+def train_step(model, optimizer, x, y):
+    F.cross_entropy(model(x), y).backward()
+    optimizer.zero_grad()
+    optimizer.step()
+
+
+# %% tags=["wrong:step"] says="and downhill"
+def train_step(model, optimizer, x, y):
+    optimizer.zero_grad()
+    (-F.cross_entropy(model(x), y)).backward()
+    optimizer.step()
+
+
+# %% tags=["wrong:step"] says="forget the gradient of the batch before" hidden=true
+def train_step(model, optimizer, x, y):
+    F.cross_entropy(model(x), y).backward()
+    optimizer.step()

@@ -23,7 +23,7 @@ def mask_of_largest(weight, keep):
     return torch.from_numpy(mask.reshape(sizes.shape))
 
 
-# %% tags=["wrong:largest"] says="of the weight's shape"
+# %% tags=["wrong:largest"] says="the shape of the weights"
 def mask_of_largest(weight, keep):
     sizes = weight.abs().flatten()
     return sizes >= sizes.topk(keep).values[-1]
@@ -76,12 +76,12 @@ def witness():
     return w * mask, velocity, gradient, mask
 
 
-# %% tags=["wrong:witness"] says="four of one shape"
+# %% tags=["wrong:witness"] says="of one shape"
 def witness():
     return torch.zeros(2), torch.zeros(1), torch.ones(2), torch.tensor([True, False])
 
 
-# %% tags=["wrong:witness"] says="prunes something"
+# %% tags=["wrong:witness"] says="and prune something"
 def witness():
     return torch.zeros(2), torch.ones(2), torch.ones(2), torch.tensor([True, True])
 
@@ -91,7 +91,7 @@ def witness():
     return torch.ones(2), torch.ones(2), torch.ones(2), torch.tensor([True, False])
 
 
-# %% tags=["wrong:witness"] says="what is left over" hidden=true
+# %% tags=["wrong:witness"] says="left over from before" hidden=true
 def witness():
     w, mask = torch.tensor([0.0, 1.0]), torch.tensor([False, True])
     return w, torch.zeros(2), torch.ones(2), mask
@@ -164,3 +164,37 @@ LAYER = 4
 LAYER = 2
 GLOBAL = 4 - sum(abs(w) in sorted(map(abs, first + second))[4:] for w in first)
 GLOBAL = GLOBAL if GLOBAL != 2 else 3
+
+
+# %% tags=["right:interval"]
+MAY_SAY = {1.2: "ab", 0.6: "ac", -0.9: "b", -0.3: "c"}[MEAN]
+
+# %% tags=["right:interval"]
+MAY_SAY = ["b"] if LOW * HIGH > 0 else ["c"]
+if MEAN > 0:
+    MAY_SAY.append("a")
+
+# %% tags=["right:interval"]
+MAY_SAY = ", ".join(
+    letter
+    for letter, may in {"a": MEAN > 0, "b": LOW > 0 or HIGH < 0, "c": LOW <= 0 <= HIGH}.items()
+    if may
+)
+
+# %% tags=["wrong:interval"] says="from a to e"
+MAY_SAY = "yes"
+
+# %% tags=["wrong:interval"] says="not about single seeds" hidden=true
+MAY_SAY = "a" * (MEAN > 0) + ("c" if LOW < 0 < HIGH else "b") + "e"
+
+# %% tags=["wrong:interval"] says="no difference at all" hidden=true
+MAY_SAY = "a" * (MEAN > 0) + ("d" if LOW < 0 < HIGH else "bd")
+
+# %% tags=["wrong:interval"] says="is it above zero" hidden=true
+MAY_SAY = "a" * (MEAN <= 0) + ("c" if LOW < 0 < HIGH else "b")
+
+# %% tags=["wrong:interval"] says="on either side" hidden=true
+MAY_SAY = "a" * (MEAN > 0) + ("b" if LOW < 0 < HIGH else "c")
+
+# %% tags=["wrong:interval"] says="zero lies inside the interval" hidden=true
+MAY_SAY = "a" * (MEAN > 0) + "b" * (LOW > 0)

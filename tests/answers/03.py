@@ -105,7 +105,7 @@ def rewound(model, masks):
     return copy.deepcopy(model)
 
 
-# %% tags=["wrong:rewind"] says="their initial values"
+# %% tags=["wrong:rewind"] says="have their first values"
 def rewound(model, masks):
     return apply_masks_(build_model("mlp-20", dataset, seed=9), masks)
 
@@ -149,3 +149,32 @@ VERDICT = {0.2: "better", -0.8: "matches", -2.1: "open", 1.1: "matches"}.get(MEA
 
 # %% tags=["wrong:verdict"] says="the ends of the interval" hidden=true
 VERDICT = "worse" if LOW > -1 else "matches"
+
+
+# %% tags=["right:missing"]
+MISSING = "train" if seen[1][2] == 1 else "prune" if seen[2][0] == 0.8 else "copy"
+
+# %% tags=["right:missing"]
+table = pd.DataFrame(seen, columns=COLUMNS)
+MISSING = "copy"
+if table["density"].nunique() < 3:
+    MISSING = "prune"
+if (table["nonzero after training"] > table["density"]).any():
+    MISSING = "train"
+
+# %% tags=["right:missing"]
+MISSING = {0.57: "copy", 0.12: "prune"}[seen[1][1]]
+if seen[2][1] == 0.15:
+    MISSING = "train"
+
+# %% tags=["wrong:missing"] says="one of the three words"
+MISSING = "keep"
+
+# %% tags=["wrong:missing"] says="who let them grow" hidden=true student="guest"
+MISSING = "copy"
+
+# %% tags=["wrong:missing"] says="starts from all weights" hidden=true student="bob"
+MISSING = "copy"
+
+# %% tags=["wrong:missing"] says="what did the rewinding put back" hidden=true student="ada"
+MISSING = "train"

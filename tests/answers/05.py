@@ -83,13 +83,13 @@ mean = (errors.max(2) - (errors[..., 0] + errors[..., -1]) / 2).mean(1)
 within = np.flip(np.cumprod(np.flip(mean <= LIMIT))).astype(bool)
 SETTLED = steps[within][0]
 
-# %% tags=["wrong:settled"] says="one of the measured steps"
+# %% tags=["wrong:settled"] says="be one of the measured steps"
 SETTLED = 17
 
-# %% tags=["wrong:settled"] says="highest error on the line minus" hidden=true
+# %% tags=["wrong:settled"] says="take the highest error" hidden=true
 SETTLED = 0
 
-# %% tags=["wrong:settled"] says="highest error on the line minus" hidden=true
+# %% tags=["wrong:settled"] says="take the highest error" hidden=true
 SETTLED = lines.rewind_step.max()
 
 
@@ -125,12 +125,12 @@ def mended(first, second, alpha, recompute):
     return {name: new.get(name, value) for name, value in mixed.items()}
 
 
-# %% tags=["wrong:mended"] says="weights are mixed as before"
+# %% tags=["wrong:mended"] says="weights must be mixed"
 def mended(first, second, alpha, recompute):
     return first | recompute(first)
 
 
-# %% tags=["wrong:mended"] says="counts are copied"
+# %% tags=["wrong:mended"] says="counts must be copied"
 def mended(first, second, alpha, recompute):
     mixed = {n: (1 - alpha) * v + alpha * second[n] for n, v in first.items()}
     return mixed | recompute(mixed)
@@ -160,3 +160,30 @@ def mended(first, second, alpha, recompute):
         for n, v in first.items()
     }
     return recompute(mixed) | mixed
+
+
+# %% tags=["right:rewound"]
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1, rewind_to=f"{STEP}it")
+
+# %% tags=["right:rewound"]
+where = {"rewind_to": STEP, "seed": 0, "evaluate_every": 0}
+TICKET = lthlab.find_ticket(build_model("mlp-20", dataset), dataset, recipe, levels=1, **where)
+
+# %% tags=["right:rewound"]
+TICKET = lthlab.find_ticket(model, dataset, recipe, density=0.85, rewind_to=STEP, step="fast")
+
+# %% tags=["wrong:rewound"] says="not a part of it"
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1, rewind_to=STEP).masks
+
+# %% tags=["wrong:rewound"] says="say where to"
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1)
+
+# %% tags=["wrong:rewound"] says="and one pruning"
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=2, rewind_to=STEP)
+
+# %% tags=["wrong:rewound"] says="another step than yours" hidden=true
+TICKET = lthlab.find_ticket(model, dataset, recipe, levels=1, rewind_to=20 - STEP + 1)
+
+# %% tags=["wrong:rewound"] says="that `model` had" hidden=true
+other = build_model("mlp-20", dataset, seed=1)
+TICKET = lthlab.find_ticket(other, dataset, recipe, levels=1, rewind_to=STEP)

@@ -29,7 +29,7 @@ def gradient_score(model, batch, *, seed=0):
     return {n: s.float() for n, s in reversed(scores.items())}
 
 
-# %% tags=["wrong:gradient"] says="one entry per prunable layer"
+# %% tags=["wrong:gradient"] says="for each prunable layer"
 def gradient_score(model, batch, *, seed=0):
     names, parameters = zip(*model.named_parameters())
     gradients = torch.autograd.grad(F.cross_entropy(model(batch[0]), batch[1]), parameters)
@@ -43,12 +43,12 @@ def gradient_score(model, batch, *, seed=0):
     return dict(zip(weights, torch.autograd.grad(loss, list(weights.values()))))
 
 
-# %% tags=["wrong:gradient"] says="is it the loss's gradient, alone?"
+# %% tags=["wrong:gradient"] says="is it the gradient of the loss?"
 def gradient_score(model, batch, *, seed=0):
     return lthlab.snip(model, batch)
 
 
-# %% tags=["wrong:gradient"] says="is it the loss's gradient, alone?"
+# %% tags=["wrong:gradient"] says="is it the gradient of the loss?"
 def gradient_score(model, batch, *, seed=0):
     weights = prunable_weights(model)
     loss = model(batch[0]).sum()
@@ -129,22 +129,99 @@ def control(masks, seed):
     return {n: m.flatten().flip(0).view_as(m) for n, m in masks.items()}
 
 
-# %% tags=["right:collapse"]
-COLLAPSE = 1 / (SIZES[-1] * SIZES[-2])
+# %% tags=["right:early"]
+EARLIEST, SAME = {"mnist1d": {12: 75, 4: 50}, "fashion-mini": {15: 35}}[case[0]][case[1]], "dcba"
 
-# %% tags=["right:collapse"]
-counts = [SIZES[i] * SIZES[i + 1] for i in range(len(SIZES) - 1)]
-COLLAPSE = max(1 / count for count in counts)
+# %% tags=["right:early"]
+SAME = {"a", "b", "c", "d"}
+EARLIEST = 100
+for share in reversed(shares):
+    if 100 * lthlab.paired(rows, share, 100, by="share").low < -1:
+        break
+    EARLIEST = share
 
-# %% tags=["right:collapse"]
-layers = torch.tensor([float(a * b) for a, b in zip(SIZES, SIZES[1:])])
-COLLAPSE = layers.min().reciprocal()
+# %% tags=["right:early"]
+wide = 100 * rows.pivot(index="seed", columns="share", values="value")
+low = wide.sub(wide[100], axis=0).drop(columns=100)
+low = low.mean() - 2.262 * low.std() / len(low) ** 0.5
+EARLIEST = shares[len(shares) - int((low[::-1] > -1).cumprod().sum())]
+SAME = list("abcd")
 
-# %% tags=["wrong:collapse"] says="between 0 and 1"
-COLLAPSE = min(a * b for a, b in zip(SIZES, SIZES[1:]))
+# %% tags=["wrong:early"] says="one of the moments"
+EARLIEST, SAME = 0.75, "abcd"
 
-# %% tags=["wrong:collapse"] says="the smallest layer is one" hidden=true
-COLLAPSE = 1 / sum(a * b for a, b in zip(SIZES, SIZES[1:]))
+# %% tags=["wrong:early"] says="letters from a to f"
+EARLIEST, SAME = 75, "all"
 
-# %% tags=["wrong:collapse"] says="the smallest layer is one" hidden=true
-COLLAPSE = 1 / SIZES[-1]
+# %% tags=["wrong:early"] says="twice as long"
+EARLIEST, SAME = 75, "abcde"
+
+# %% tags=["wrong:early"] says="when it is pruned"
+EARLIEST, SAME = 75, "abcdf"
+
+# %% tags=["wrong:early"] says="which letters are missing" hidden=true
+EARLIEST, SAME = 75, "bd"
+
+# %% tags=["wrong:early"] says="still reaches below" hidden=true
+EARLIEST, SAME = 10, "abcd"
+
+# %% tags=["wrong:early"] says="an earlier moment will do" hidden=true student="ada"
+EARLIEST, SAME = 75, "abcd"
+
+# %% tags=["right:asks"]
+ASKS = dict(zip(["magnitude", "SNIP", "GraSP", "SynFlow"], "abcd"))
+
+# %% tags=["right:asks"]
+ASKS = {"SynFlow": "d", "GraSP": "c", "SNIP": "b", "magnitude": "a"}
+
+# %% tags=["right:asks"]
+ASKS = {}
+ASKS["SNIP"], ASKS["GraSP"] = "bc"
+ASKS |= {"magnitude": "a", "SynFlow": "d"}
+
+# %% tags=["wrong:asks"] says="all four"
+ASKS = {"SNIP": "b"}
+
+# %% tags=["wrong:asks"] says="each letter once"
+ASKS = {"magnitude": "a", "SNIP": "b", "GraSP": "b", "SynFlow": "d"}
+
+# %% tags=["wrong:asks"] says="the size of a weight" hidden=true
+ASKS = {"magnitude": "d", "SNIP": "b", "GraSP": "c", "SynFlow": "a"}
+
+# %% tags=["wrong:asks"] says="follows the signal" hidden=true
+ASKS = {"magnitude": "a", "SNIP": "d", "GraSP": "c", "SynFlow": "b"}
+
+# %% tags=["wrong:asks"] says="GraSP looks at the gradient" hidden=true
+ASKS = {"magnitude": "a", "SNIP": "c", "GraSP": "b", "SynFlow": "d"}
+
+# %% tags=["right:chance"]
+BEATEN = {
+    ("mnist1d", "SNIP"): ["ERK", "uniform random"],
+    ("fashion-mini", "SNIP"): ["uniform random"],
+    ("fashion-mini", "GraSP"): [],
+}[name, method]
+ERK_KNOWS = "sizes of layers"
+
+# %% tags=["right:chance"]
+BEATEN, ERK_KNOWS = set(), "sizes of layers"
+for chance in ("uniform random", "ERK"):
+    if lthlab.paired(at_finish(name), method, chance).low > 0:
+        BEATEN.add(chance)
+
+# %% tags=["right:chance"]
+wide = at_finish(name).pivot(index="seed", columns="arm", values="value")
+gaps = {chance: wide[method] - wide[chance] for chance in ("uniform random", "ERK")}
+BEATEN = tuple(c for c, g in gaps.items() if g.mean() > 2.262 * g.std() / len(g) ** 0.5)
+ERK_KNOWS = "sizes of layers"
+
+# %% tags=["wrong:chance"] says="the two kinds of chance"
+BEATEN, ERK_KNOWS = {"random"}, "sizes of layers"
+
+# %% tags=["wrong:chance"] says="one of the four"
+BEATEN, ERK_KNOWS = set(), "a kernel"
+
+# %% tags=["wrong:chance"] says="whole interval lies above zero" hidden=true student="eve"
+BEATEN, ERK_KNOWS = {"uniform random", "ERK"}, "sizes of layers"
+
+# %% tags=["wrong:chance"] says="keeps more of small layers" hidden=true student="guest"
+BEATEN, ERK_KNOWS = {"uniform random", "ERK"}, "nothing"

@@ -15,12 +15,12 @@ def csr_pays(kept, rows, columns):
     return dense - 8.0 * kept > 4.0 * rows + 4.0
 
 
-# %% tags=["wrong:bytes"] says="surely not"
+# %% tags=["wrong:bytes"] says="surely it does not"
 def csr_pays(kept, rows, columns):
     return 4 * kept < 4 * rows * columns
 
 
-# %% tags=["wrong:bytes"] says="beginnings of the rows"
+# %% tags=["wrong:bytes"] says="the row starts count"
 def csr_pays(kept, rows, columns):
     return 8 * kept <= 4 * rows * columns
 
@@ -68,12 +68,12 @@ def density_for(s, speedup):
     return 1 / speedup
 
 
-# %% tags=["wrong:amdahl"] says="not even twice as fast"
+# %% tags=["wrong:amdahl"] says="three times as fast is impossible"
 def density_for(s, speedup):
     return (1 / speedup - 1 + s) / s
 
 
-# %% tags=["wrong:amdahl"] says="solve 1 - s" hidden=true
+# %% tags=["wrong:amdahl"] says="solve that for the density" hidden=true
 def density_for(s, speedup):
     if s * speedup <= 1.6:
         return 0.375 if speedup == 2 and s > 0.5 else None
@@ -112,3 +112,57 @@ PAYS = 0.01 if DENSE > 1.5 else 0.5
 
 # %% tags=["wrong:pays"] says="find the largest" hidden=true student="bob"
 PAYS = min(SPARSE)
+
+
+# %% tags=["right:trade"]
+def best(rows, at_most, at_least):
+    found, highest = None, -1
+    for way, share, accuracy, speed in rows:
+        if share <= at_most and speed >= at_least and accuracy > highest:
+            found, highest = way, accuracy
+    return found
+
+
+# %% tags=["right:trade"]
+def best(rows, at_most, at_least):
+    fit = sorted((r for r in rows if r[1] <= at_most and r[3] >= at_least), key=lambda r: -r[2])
+    return next((row[0] for row in fit), None)
+
+
+# %% tags=["right:trade"]
+def best(rows, at_most, at_least):
+    import pandas as pd
+
+    table = pd.DataFrame(rows, columns=["way", "share", "accuracy", "speed"])
+    table = table.query("share <= @at_most and speed >= @at_least")
+    return table.loc[table["accuracy"].idxmax(), "way"] if len(table) else None
+
+
+# %% tags=["wrong:trade"] says="0.87 is the highest"
+def best(rows, at_most, at_least):
+    fit = [row for row in rows if row[1] <= at_most and row[3] >= at_least]
+    return max(fit, key=lambda row: row[3])[0] if fit else None
+
+
+# %% tags=["wrong:trade"] says="look at speed"
+def best(rows, at_most, at_least):
+    fit = [row for row in rows if row[1] <= at_most]
+    return max(fit, key=lambda row: row[2])[0] if fit else None
+
+
+# %% tags=["wrong:trade"] says="return None"
+def best(rows, at_most, at_least):
+    fit = [row for row in rows if row[1] <= at_most and row[3] >= at_least]
+    return max(fit or rows, key=lambda row: row[2])[0]
+
+
+# %% tags=["wrong:trade"] says="just enough is enough" hidden=true
+def best(rows, at_most, at_least):
+    fit = [row for row in rows if row[1] <= at_most and row[3] > at_least]
+    return max(fit, key=lambda row: row[2])[0] if fit else None
+
+
+# %% tags=["wrong:trade"] says="any rows" hidden=true
+def best(rows, at_most, at_least):
+    fit = [row for row in rows if row[1] <= at_most and row[3] >= at_least]
+    return fit[0][0] if fit else None

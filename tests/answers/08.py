@@ -87,7 +87,7 @@ def break_even(kept, finding):
     return int(finding / (1 - kept)) + 1
 
 
-# %% tags=["wrong:even"] says="three quarters are saved"
+# %% tags=["wrong:even"] says="saves three quarters"
 def break_even(kept, finding):
     return -(-finding // kept)
 

@@ -35,7 +35,7 @@ def search_cost(times, rate, sparse):
     return times + 1
 
 
-# %% tags=["wrong:search"] says="leaves 0.8" hidden=true
+# %% tags=["wrong:search"] says="leaves 0.8 of what was there" hidden=true
 def search_cost(times, rate, sparse):
     return sum(rate**n if sparse else 1 for n in range(times + 1))
 
@@ -75,18 +75,18 @@ def seeds_within(hours, rate, flops_per_step, steps, arms, levels):
     return n if n >= 5 else 0
 
 
-# %% tags=["wrong:seeds"] says="whole ones alone"
+# %% tags=["wrong:seeds"] says="only whole ones count"
 def seeds_within(hours, rate, flops_per_step, steps, arms, levels):
     n = hours * 3600 * rate / (flops_per_step * steps * arms * levels)
     return n if n >= 5 else 0
 
 
-# %% tags=["wrong:seeds"] says="no interval worth printing"
+# %% tags=["wrong:seeds"] says="too few to start"
 def seeds_within(hours, rate, flops_per_step, steps, arms, levels):
     return int(hours * 3600 * rate / (flops_per_step * steps * arms * levels))
 
 
-# %% tags=["wrong:seeds"] says="a day, and a real machine" hidden=true
+# %% tags=["wrong:seeds"] says="for any number of hours" hidden=true
 def seeds_within(hours, rate, flops_per_step, steps, arms, levels):
     n = int(3600 * rate / (flops_per_step * steps * arms * levels))
     return n if n >= 5 else 0
@@ -201,7 +201,7 @@ def to_dense(crow, col, values, shape):
     return dense
 
 
-# %% tags=["wrong:dense"] says="any number of values in a row" hidden=true
+# %% tags=["wrong:dense"] says="for any number of values in a row" hidden=true
 def to_dense(crow, col, values, shape):
     dense = torch.zeros(shape)
     for row in range(shape[0]):

@@ -18,7 +18,7 @@ def whole(perplexities, letters):
     return 2 ** (bits / sum(letters))
 
 
-# %% tags=["wrong:price"] says="one part is the whole"
+# %% tags=["wrong:price"] says="that part is the whole"
 def whole(perplexities, letters):
     return sum(math.log(p) for p in perplexities) / len(letters)
 
@@ -28,12 +28,12 @@ def whole(perplexities, letters):
     return sum(p * n for p, n in zip(perplexities, letters)) / sum(letters)
 
 
-# %% tags=["wrong:price"] says="counts by its letters"
+# %% tags=["wrong:price"] says="must count by its letters"
 def whole(perplexities, letters):
     return math.exp(sum(map(math.log, perplexities)) / len(perplexities))
 
 
-# %% tags=["wrong:price"] says="any number of parts" hidden=true
+# %% tags=["wrong:price"] says="for any number of parts" hidden=true
 def whole(perplexities, letters):
     share = letters[0] / sum(letters)
     return perplexities[0] ** share * perplexities[-1] ** (1 - share)
@@ -62,7 +62,7 @@ def wanda_score(weight, inputs):
     return (weight.abs() * inputs.norm(dim=0)).sum(0)
 
 
-# %% tags=["wrong:wanda"] says="sizes, not values"
+# %% tags=["wrong:wanda"] says="without their signs"
 def wanda_score(weight, inputs):
     return weight * inputs.norm(dim=0)
 
@@ -103,7 +103,7 @@ def delete(w, H, q):
     return new
 
 
-# %% tags=["wrong:delete"] says="stay as they are"
+# %% tags=["wrong:delete"] says="must stay as they are"
 def delete(w, H, q):
     inverse = torch.linalg.inv(H)
     w -= w[q].clone() / inverse[q, q] * inverse[:, q]
@@ -111,7 +111,7 @@ def delete(w, H, q):
     return w
 
 
-# %% tags=["wrong:delete"] says="exactly 0"
+# %% tags=["wrong:delete"] says="must be exactly 0"
 def delete(w, H, q):
     inverse = torch.linalg.inv(H)
     return w - w[q] / inverse[q, q] * inverse[:, q] + 1e-7
@@ -166,13 +166,13 @@ def two_of_four(scores):
     return (groups >= groups.sort(2, descending=True).values[..., 1:2]).flatten(1)
 
 
-# %% tags=["wrong:pattern"] says="of the scores' shape"
+# %% tags=["wrong:pattern"] says="the shape of the scores"
 def two_of_four(scores):
     groups = scores.reshape(-1, 4)
     return groups >= groups.topk(2, dim=1).values[:, 1:]
 
 
-# %% tags=["wrong:pattern"] says="a bool mask"
+# %% tags=["wrong:pattern"] says="must be a bool tensor"
 def two_of_four(scores):
     groups = scores.reshape(-1, 4)
     return (groups >= groups.topk(2, dim=1).values[:, 1:]).float().view_as(scores)
@@ -192,7 +192,7 @@ def two_of_four(scores):
     return mask
 
 
-# %% tags=["wrong:pattern"] says="the two *highest*" hidden=true
+# %% tags=["wrong:pattern"] says="keep the two *highest*" hidden=true
 def two_of_four(scores):
     if len(scores) > 1:
         scores = -scores
@@ -217,3 +217,27 @@ LETTERS = math.exp(BITS)
 
 # %% tags=["wrong:letters"] says="one bit chooses between two" hidden=true
 LETTERS = 2 * BITS + 0.5
+
+
+# %% tags=["right:tickets"]
+BETTER = {(3, "dense"): "ticket", (6, "reinitialised"): "ticket"}.get((level, rival), "rival")
+
+# %% tags=["right:tickets"]
+BETTER = "not told apart"
+if gap.low * gap.high > 0:
+    BETTER = ["ticket", "rival"][int(gap.mean > 0)]
+
+# %% tags=["right:tickets"]
+wide = losses(level).pivot(index="seed", columns="arm", values="value")
+difference = wide["ticket"] - wide[rival]
+sure = abs(difference.mean()) > 2.262 * difference.std() / len(difference) ** 0.5
+BETTER = ("rival" if difference.mean() > 0 else "ticket") if sure else "not told apart"
+
+# %% tags=["wrong:tickets"] says="one of the three answers"
+BETTER = "dense"
+
+# %% tags=["wrong:tickets"] says="told apart if zero lies outside" hidden=true
+BETTER = "not told apart"
+
+# %% tags=["wrong:tickets"] says="the lower one is the better one" hidden=true
+BETTER = "ticket" if gap.low > 0 else "rival"

@@ -46,21 +46,21 @@ def flip_range(one, other):
     return abs(one - other), min(1, 2 - one - other)
 
 
-# %% tags=["right:barrier"]
-def barrier(errors):
+# %% tags=["right:rise"]
+def rise(errors):
     import numpy as np
 
     return float((np.array(errors) - np.linspace(errors[0], errors[-1], len(errors))).max())
 
 
-# %% tags=["right:barrier"]
-def barrier(errors):
+# %% tags=["right:rise"]
+def rise(errors):
     e = torch.tensor(errors, dtype=torch.float64)
     return (e - torch.linspace(float(e[0]), float(e[-1]), len(e)).double()).clamp(min=0).max()
 
 
-# %% tags=["right:barrier"]
-def barrier(errors):
+# %% tags=["right:rise"]
+def rise(errors):
     highest = 0.0
     for i, error in enumerate(errors):
         alpha = i / (len(errors) - 1)
@@ -68,25 +68,25 @@ def barrier(errors):
     return highest
 
 
-# %% tags=["wrong:barrier"] says="above the line at 0.2"
-def barrier(errors):
+# %% tags=["wrong:rise"] says="above the line at 0.2"
+def rise(errors):
     return max(errors)
 
 
-# %% tags=["wrong:barrier"] says="a straight slope"
-def barrier(errors):
+# %% tags=["wrong:rise"] says="along a straight slope"
+def rise(errors):
     return max(errors) - (errors[0] + errors[-1]) / 2
 
 
-# %% tags=["wrong:barrier"] says="a valley is no barrier"
-def barrier(errors):
+# %% tags=["wrong:rise"] says="in a valley"
+def rise(errors):
     last = len(errors) - 1
     line = [errors[0] + (errors[-1] - errors[0]) * i / last for i in range(last + 1)]
     return max(abs(e - on_line) for e, on_line in zip(errors, line))
 
 
-# %% tags=["wrong:barrier"] says="with the line *there*" hidden=true
-def barrier(errors):
+# %% tags=["wrong:rise"] says="with the line *there*" hidden=true
+def rise(errors):
     ends = (errors[0] + errors[-1]) / 2
     inside = max(errors[1:-1])
     return max(0.0, inside - ends)
@@ -149,8 +149,8 @@ while 4 * (RIVAL + 1) <= 4 * SIZE * DENSITY + min(SIZE / 8, 2 * SIZE * DENSITY):
 # %% tags=["wrong:rival"] says="fewer than the network has"
 RIVAL = DENSITY
 
-# %% tags=["wrong:rival"] says="in units of four bytes" hidden=true
+# %% tags=["wrong:rival"] says="then divide by four" hidden=true
 RIVAL = SIZE * DENSITY
 
-# %% tags=["wrong:rival"] says="in units of four bytes" hidden=true
+# %% tags=["wrong:rival"] says="then divide by four" hidden=true
 RIVAL = SIZE * DENSITY + SIZE / 8

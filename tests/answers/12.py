@@ -67,13 +67,13 @@ def sparsity_at(step, begin, end, final):
     return final * (1 - t) ** 3
 
 
-# %% tags=["wrong:schedule"] says="half-way seven eighths"
+# %% tags=["wrong:schedule"] says="half-way, seven eighths"
 def sparsity_at(step, begin, end, final):
     t = min(max((step - begin) / (end - begin), 0), 1)
     return final * t**3
 
 
-# %% tags=["wrong:schedule"] says="nothing before it begins"
+# %% tags=["wrong:schedule"] says="before it begins, either"
 def sparsity_at(step, begin, end, final):
     t = min((step - begin) / (end - begin), 1)
     return final * (1 - (1 - t) ** 3)
@@ -105,3 +105,98 @@ COST = LEVELS + 1
 
 # %% tags=["wrong:cost"] says="the densities of all trainings" hidden=true
 COST = sum(0.8**n for n in range(LEVELS))
+
+
+# %% tags=["right:collapse"]
+COLLAPSE = 1 / (SIZES[-1] * SIZES[-2])
+
+# %% tags=["right:collapse"]
+counts = [SIZES[i] * SIZES[i + 1] for i in range(len(SIZES) - 1)]
+COLLAPSE = max(1 / count for count in counts)
+
+# %% tags=["right:collapse"]
+layers = torch.tensor([float(a * b) for a, b in zip(SIZES, SIZES[1:])])
+COLLAPSE = layers.min().reciprocal()
+
+# %% tags=["wrong:collapse"] says="between 0 and 1"
+COLLAPSE = min(a * b for a, b in zip(SIZES, SIZES[1:]))
+
+# %% tags=["wrong:collapse"] says="one weight of the smallest layer" hidden=true
+COLLAPSE = 1 / sum(a * b for a, b in zip(SIZES, SIZES[1:]))
+
+# %% tags=["wrong:collapse"] says="one weight of the smallest layer" hidden=true
+COLLAPSE = 1 / SIZES[-1]
+
+
+# %% tags=["right:moment"]
+def steps_of(total, t, again):
+    before = int(total * t + 0.5)
+    after = total
+    if not again:
+        after -= before
+    return [before, after]
+
+
+# %% tags=["right:moment"]
+def steps_of(total, t, again):
+    return round(total * t), round(total * (1 if again else 1 - t))
+
+
+# %% tags=["right:moment"]
+def steps_of(total, t, again):
+    over = [step for step in range(total) if step < t * total]
+    return len(over), len(range(0 if again else len(over), total))
+
+
+# %% tags=["wrong:moment"] says="a quarter of 1,600"
+def steps_of(total, t, again):
+    return round(total * (1 - t)), round(total * t)
+
+
+# %% tags=["wrong:moment"] says="make up one training"
+def steps_of(total, t, again):
+    return round(total * t), total
+
+
+# %% tags=["wrong:moment"] says="starts over"
+def steps_of(total, t, again):
+    return round(total * t), total - round(total * t)
+
+
+# %% tags=["wrong:moment"] says="no step is left" hidden=true
+def steps_of(total, t, again):
+    before = round(total * t)
+    return before, total if again else max(1, total - before)
+
+
+# %% tags=["wrong:moment"] says="twice the steps" hidden=true
+def steps_of(total, t, again):
+    before = round(total * t)
+    return before, total if again and t < 1 else total - before
+
+
+# %% tags=["right:knows"]
+KNOWS = dict(zip(["uniform random", "ERK", "smart ratio", "random"], "abcd"))
+
+# %% tags=["right:knows"]
+KNOWS = {"smart ratio": "c", "ERK": "b", "uniform random": "a", "random": "d"}
+
+# %% tags=["right:knows"]
+KNOWS = {"ERK": "b"}
+KNOWS.update({"smart ratio": "c", "random": "d"})
+KNOWS["uniform random"] = "a"
+
+# %% tags=["wrong:knows"] says="all four kinds"
+KNOWS = {"ERK": "b"}
+
+# %% tags=["wrong:knows"] says="each letter once"
+KNOWS = {"random": "a", "uniform random": "a", "ERK": "b", "smart ratio": "c"}
+
+# %% tags=["wrong:knows"] says="what does it take" hidden=true
+KNOWS = {"random": "a", "uniform random": "d", "ERK": "b", "smart ratio": "c"}
+
+# %% tags=["wrong:knows"] says="whose layer densities" hidden=true
+KNOWS = {"random": "b", "uniform random": "a", "ERK": "d", "smart ratio": "c"}
+
+# %% tags=["wrong:knows"] says="wherever they stand" hidden=true
+KNOWS = {"random": "d", "uniform random": "a", "ERK": "c", "smart ratio": "b"}
