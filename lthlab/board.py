@@ -18,15 +18,18 @@ _ASSETS = files("lthlab").joinpath("assets")
 
 @functools.cache
 def effect(name: str, level: int, arm: str, against: str) -> tuple[float, Interval]:
-    """The density of a level, and there the test accuracy of `arm` minus that of `against`.
+    """The density of an arm at a level, and there its test accuracy minus that of `against`.
 
-    `name` is a reference table; "ticket from step 96" is the ticket rewound to that step.
+    `name` is a reference table; "ticket from step 96" is the ticket rewound to that step. Where an
+    arm's values were drawn several times, each seed counts with the mean of its draws.
     """
     table = pd.read_csv(_ASSETS / f"reference/{name}.csv")
     late = table["rewind_step"] > 0
     table.loc[late, "arm"] += " from step " + table["rewind_step"].astype(str)
     table = table.query("split == 'test' and metric == 'accuracy' and level in (0, @level)")
-    return table["density"].min(), paired(table, arm, against)
+    table["arm"] = table["arm"].str.replace(r", draw \d+$", "", regex=True)
+    means = table.groupby(["arm", "seed"])[["value", "density"]].mean().reset_index()
+    return means[means["arm"] == arm]["density"].min(), paired(means, arm, against)
 
 
 def verdict(suspect: str, found: Interval, margin: float = 0.01) -> str:
@@ -53,14 +56,16 @@ def board(notebook: int, ax: Axes | None = None) -> str:
     ax = ax or plt.subplots(figsize=(2.4, 0.8 + 0.7 * len(suspects)))[1]
     marks = {"charged": "!", "struck off": "✕", "undecided": "?"}
     for y, (suspect, tests) in enumerate(suspects):
-        tests = tests[tests["notebook"] == tests["notebook"].max()].dropna()
+        tests = tests.dropna()
+        again = "new test: " * (tests["notebook"].nunique() > 1)
+        tests = tests[tests["notebook"] == tests["notebook"].max()]
         said += [f"{suspect}: open"] * tests.empty
         name, label = suspect.replace(" ", "\\ ").join(("$\\bf{", "}$")), "open"
         for line, row in enumerate(tests.itertuples()):
             density, gap = effect(row.table, row.level, row.arm, row.against)
             result, at = verdict(suspect, gap), y - 0.2 + 0.4 * line
             where = f"{row.setting}, {100 * density:.1f} % of the weights kept, n = {gap.n}"
-            label = f"{row.arm}\n\N{MINUS SIGN} {row.against}"
+            label = f"{again}{row.arm}\n\N{MINUS SIGN} {row.against}"
             ax.plot([100 * gap.low, 100 * gap.high], [at, at], color=row.color)
             dot = ax.scatter(100 * gap.mean, at, s=50, color=row.color, marker=row.marker, zorder=3)
             settings[where] = dot
