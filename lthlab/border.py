@@ -50,6 +50,7 @@ _NOUNS = {
     "Dataset": "a Dataset, as load_dataset makes it",
     "Split": "a Split, such as dataset.train",
     "Recipe": "a Recipe, as recipe_for makes it",
+    "Axes": "axes of a picture",
 }
 # Each looks at the arguments of a call together, by name: those that it knows, where it finds them.
 RULES: list[Callable[[dict[str, Any]], object]] = []
@@ -88,7 +89,9 @@ def checked(function: _F) -> _F:
             wrong = re.search("unexpected .*'(.*)'", str(error))
             near = wrong and difflib.get_close_matches(wrong[1], hints, 1)
             meant = f" Did you mean {near[0]!r}?" if near else ""
-            said = f"there is no argument {wrong[1]!r}" if wrong else f"{function.__name__}: {error}"
+            said = (
+                f"there is no argument {wrong[1]!r}" if wrong else f"{function.__name__}: {error}"
+            )
             raise InputError(f"{said}.{meant}") from None
         for name in hints.keys() & values.keys():
             values[name] = admit(name, values[name], hints[name])

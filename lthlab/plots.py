@@ -2,6 +2,8 @@
 
 import base64
 import io
+from collections.abc import Iterable
+from typing import Annotated
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,10 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from lthlab.arms import ARMS
+from lthlab.border import InputError, Name, checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, layer_densities
 from lthlab.statistics import interval
 
+Measured = Annotated[
+    pd.DataFrame,
+    "the table of a history or of run_experiment",
+    lambda table: {"split", "metric", "epoch"} <= {*table},
+]
 # What is drawn beside arms: ways to prune, and the reader's own method.
 OTHERS = {
     "magnitude": ("#029e73", ()),
@@ -65,7 +73,8 @@ def use_style() -> None:
     plt.rcParams.update({"figure.figsize": (7.5, 4.2), "figure.dpi": 80, "legend.frameon": False})
 
 
-def show(alternative: str) -> None:
+@checked
+def show(alternative: Name) -> None:
     """Show the current figure with a text alternative, for those who cannot see it."""
     buffer = io.BytesIO()
     plt.savefig(buffer, format="png", bbox_inches="tight")
@@ -88,6 +97,7 @@ def band(values) -> tuple[float, float]:
     return found.low, found.high
 
 
+@checked
 def lines(
     table: pd.DataFrame,
     x: str,
@@ -97,6 +107,8 @@ def lines(
     **options,
 ) -> Axes:
     """One line per arm, the mean over seeds with its 95 % band where there are three or more."""
+    if missing := {x, y, by} - {*table}:
+        raise InputError(f"table has no column {missing.pop()!r}, only {[*table]}.")
     ax = ax or plt.subplots()[1]
     arms = table[by].unique()
     looks = pd.DataFrame(map(look, arms, range(len(arms))), arms, ["palette", "dashes"]).to_dict()
@@ -107,13 +119,15 @@ def lines(
     return ax
 
 
-def race(table: pd.DataFrame, ax: Axes | None = None, **options) -> Axes:
+@checked
+def race(table: Measured, ax: Axes | None = None, **options) -> Axes:
     """Validation accuracy over training; `table` has arm, epoch, split, metric and value."""
     rows = table.query("split == 'validation' and metric == 'accuracy'")
     ax = lines(rows, x="epoch", ax=ax, **options)
     return _percent(ax, xlabel="epochs of training", ylabel="validation accuracy")
 
 
+@checked
 def accuracy_by_density(
     table: pd.DataFrame, ax: Axes | None = None, by: str = "arm", **options
 ) -> Axes:
@@ -123,7 +137,8 @@ def accuracy_by_density(
     return _percent(ax, ylabel="validation accuracy")
 
 
-def density_axis(ax: Axes, densities) -> None:
+@checked
+def density_axis(ax: Axes, densities: Iterable[float]) -> None:
     """A logarithmic axis of densities in percent that runs from dense to sparse."""
     low = min(densities)
     ticks = [
@@ -139,6 +154,7 @@ def density_axis(ax: Axes, densities) -> None:
     )
 
 
+@checked
 def weight_histogram(
     weights: torch.Tensor, cut: float | None = None, ax: Axes | None = None, **options
 ) -> Axes:
@@ -161,6 +177,7 @@ def weight_histogram(
     return ax
 
 
+@checked
 def layer_bars(masks: dict[str, Masks], ax: Axes | None = None) -> Axes:
     """The fraction kept in each layer, for several masks by name."""
     ax = ax or plt.subplots()[1]
@@ -178,8 +195,14 @@ def layer_bars(masks: dict[str, Masks], ax: Axes | None = None) -> Axes:
     return _percent(ax, xlabel="layer", ylabel="weights kept")
 
 
+@checked
 def input_picture(mask: torch.Tensor, dataset: Dataset, ax: Axes | None = None) -> Axes:
     """How many connections of the first layer leave each pixel; `mask` is (neurons, pixels)."""
+    if mask.shape[1:].numel() != dataset.train.x[0].numel():
+        raise InputError(
+            f"mask is (neurons, inputs) of the first layer, for inputs of {dataset.input_shape}; "
+            f"got {tuple(mask.shape)}."
+        )
     ax = ax or plt.subplots(figsize=(4.4, 3.6))[1]
     counts = mask.sum(0).reshape(dataset.input_shape).sum(0).cpu()
     sns.heatmap(
@@ -194,6 +217,7 @@ def input_picture(mask: torch.Tensor, dataset: Dataset, ax: Axes | None = None) 
     return ax
 
 
+@checked
 def sample_pictures(dataset: Dataset) -> plt.Figure:
     """The first training image of each class, with its name."""
     count = len(dataset.classes)

@@ -13,6 +13,7 @@ import random as python_random
 import re
 import traceback
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,12 +39,23 @@ RECIPE = Recipe(
     "sgd", 0.05, batch_size=20, duration="4it", schedule="drops", milestones=(3,), warmup=1
 )
 # What the tests of their own drive: kernels and their helpers (the step), widgets, pictures.
-ELSEWHERE = ("lthlab.widgets", "lthlab.plots", "lthlab.fast.kernels", "lthlab.downloads")
+ELSEWHERE = ("lthlab.widgets", "lthlab.fast.kernels", "lthlab.downloads")
 STEP = ("by_hand", "sparse", "options", "drawings", "board", "pool", "course", "main")
 # They stand behind the border: what they get was checked by those who call them.
 BEHIND = {
     *("check_reads", "check_pairs", "fast_step", "cross_entropy", "make_optimizer"),
-    *("drop_lowest", "repair", "random_masks", "run_level", "run_levels", "prune_once_more"),
+    *(
+        "look",
+        "arm_color",
+        "band",
+        "percent",
+        "drop_lowest",
+        "repair",
+        "random_masks",
+        "run_level",
+        "run_levels",
+        "prune_once_more",
+    ),
 }
 
 
@@ -186,6 +198,18 @@ def world(tiny, tmp_path, monkeypatch):
         "arm.needs": (),
         "progress": False,
         "root": tmp_path,
+        "ax": None,
+        "density_axis.ax": plt.gca(),
+        "density_axis.densities": [1.0, 0.1],
+        "alternative": "a picture",
+        "weights": model.fc1.weight,
+        "cut": None,
+        "by": "arm",
+        "lines.x": "seed",
+        "lines.y": "value",
+        "layer_bars.masks": {"a": masks},
+        "race.table": table.assign(split="validation", metric="accuracy", epoch=1.0),
+        "accuracy_by_density.table": table.assign(density=0.5),
         "save_masks.path": tmp_path / "saved",
         "save_tensors.path": tmp_path / "saved too",
     }
