@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import copy
@@ -107,9 +107,9 @@ assert all(torch.equal(ticket[name], initial[name]) for name in biases), (
 # - "train": `train_model(model)` gets no masks;
 # - "prune": `prune_masks` gets `lthlab.full_masks(model)` in place of `masks`.
 #
-# Each measured the first three levels. The next cell draws for you what one of them saw. Which
-# word is missing? Write "copy", "train" or "prune" into `MISSING`.
-
+# Each measured the first three levels. The next cell draws for you what one of them
+# saw. (The numbers are made up.) Which word is missing? Write "copy", "train" or "prune"
+# into `MISSING`.
 
 # %%
 COLUMNS = ["density", "right before training", "nonzero after training", "right after"]

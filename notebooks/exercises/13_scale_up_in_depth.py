@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 from dataclasses import replace
@@ -160,8 +160,8 @@ assert (found.high < 0) == LOWER, (
 # The next cell draws one of the papers' recipes for CIFAR-10. How many times does a
 # training pass over the 45,000 training pictures? Write the number into `EPOCHS`; one
 # digit after the point is enough. And what is the learning rate at the very last step?
-# Write it into `LAST_RATE`. (`recipe.lr_at(step, total)` gives the rate, and steps
-# count from 0.)
+# Write it into `LAST_RATE`. (Steps count from 0, and `cifar_recipe.lr_at(step, total)`
+# gives the rate.)
 
 
 # %%
