@@ -108,8 +108,8 @@ assert all(torch.equal(ticket[name], initial[name]) for name in biases), (
 # - "prune": `prune_masks` gets `lthlab.full_masks(model)` in place of `masks`.
 #
 # Each measured the first three levels. The next cell draws for you what one of them
-# saw. (The numbers are made up.) Which word is missing? Write "copy", "train" or "prune"
-# into `MISSING`.
+# saw. (The numbers are made up.) Which word is missing? Write "copy", "train" or
+# "prune" into `MISSING`.
 
 # %%
 COLUMNS = ["density", "right before training", "nonzero after training", "right after"]
