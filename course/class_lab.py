@@ -8,20 +8,29 @@
 # %% [markdown]
 # # The class as a laboratory
 #
-# One question, one seed for each of you, one answer for all. You predict first, then you run your seed (about a minute), then you hand in the
-# one small file that this notebook writes. Nobody alone can say anything; together you can.
+# There is one question, one seed for each of you, and one answer for all. First you
+# predict. Then you run your seed, which takes about a minute. Then you hand in the small
+# file that this notebook writes. Alone you can say nothing; together you can.
 #
 # ## The question
 #
-# A ticket consists of a mask and the initial values under it. **Do the signs of these values help when their sizes are drawn anew?** Two arms, both with the
-# ticket's mask, from the same seeds: "signs" keeps the ticket's signs and draws new sizes, "reinitialised" draws both anew. `mlp-32-32` on `mnist1d`, at the seventh level
-# of IMP, about a fifth of the weights. What counts is the difference of the test accuracies, signs minus reinitialised.
+# A ticket is a mask and the first values under it. **Are the ticket's signs alone worth
+# more than values drawn anew?** We compare two arms. Both have the ticket's mask and the
+# same seeds. "Signs" keeps the sign of each value and gives all weights of a layer the
+# same size. "Reinitialised" draws all values anew, signs and sizes. (So the two differ in
+# the signs, and also in how sizes are spread. Say so when you report.)
+#
+# The network is `mlp-32-32` on `mnist1d`, at the seventh level of IMP, where about a
+# fifth of the weights is left. What counts is the difference of the test accuracies,
+# signs minus reinitialised.
 
 # %% [markdown]
 # ## 1. Before you run
 #
-# Your id, the seed that you were given (1000 to 1999), and your prediction for the whole class: will the 95 % interval of the mean difference lie "above" zero, "below" zero,
-# or "include" it? It cannot be changed afterwards without running again.
+# Fill in your id, the seed that you were given (1000 to 1999), and your prediction for
+# the whole class. Will the 95 % interval of the mean difference lie "above" zero or
+# "below" zero, or will it "include" zero? To change your prediction later you have to run
+# everything again.
 
 # %%
 STUDENT = "your id"
@@ -51,7 +60,8 @@ table = run_experiment(
 # %% [markdown]
 # ## 3. Write the file
 #
-# It holds your prediction, your two numbers, and what they were computed with. Hand in `class-ID.json`.
+# The file holds your prediction, your two numbers, and what they were computed with. Hand
+# in `class-ID.json`.
 
 # %%
 last = table[(table.level == CLAIM["level"]) & (table.split == "test")]

@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import torch
@@ -45,9 +45,8 @@ assert count_weights([40, 100, 100, 100, 10]) == three.prunable, (
 # %% [markdown]
 # ## 2. Mend a training step
 #
-# Somebody wrote one step of training. The loss never falls. Two of the lines stand in
-# the wrong order. And when that is mended, a line is still missing: old batches keep
-# pulling.
+# Somebody wrote one step of training, and the network learns badly. Two lines stand in
+# the wrong order. One more line is missing, so old batches keep pulling.
 #
 # ```python
 # def train_step(model, optimizer, x, y):

@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import torch
@@ -57,8 +57,9 @@ assert torch.equal(mask_of_largest(normal.clone(), int(ours.sum())), ours), (
 # ```
 #
 # First show the bug. Write `witness()`: it returns four tensors of one shape, `w,
-# velocity, gradient, mask`. `w` is 0 wherever `mask` is False. With `lr=0.1,
-# momentum=0.9`, the step above makes a pruned weight different from zero.
+# velocity, gradient, mask`, where `w` is 0 wherever `mask` is False. Choose them so
+# that the step above, with `lr=0.1` and `momentum=0.9`, makes a pruned weight different
+# from zero.
 
 
 # %% tags=["solution:witness"]

@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import copy
@@ -107,9 +107,9 @@ assert all(torch.equal(ticket[name], initial[name]) for name in biases), (
 # - "train": `train_model(model)` gets no masks;
 # - "prune": `prune_masks` gets `lthlab.full_masks(model)` in place of `masks`.
 #
-# Each measured the first three levels. The next cell draws for you what one of them saw. Which
-# word is missing? Write "copy", "train" or "prune" into `MISSING`.
-
+# Each measured the first three levels. The next cell draws for you what one of them
+# saw. (The numbers are made up.) Which word is missing? Write "copy", "train" or
+# "prune" into `MISSING`.
 
 # %%
 COLUMNS = ["density", "right before training", "nonzero after training", "right after"]
@@ -143,7 +143,51 @@ assert MISSING == "copy" or regrown or stuck, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. A verdict
+# ## 4. Find the bug: a ticket that is too good
+#
+# A colleague finds tickets that are as good as the trained network *before* they are
+# trained again. This is how they rewind:
+#
+# ```python
+# initial = model.state_dict()
+# train(model)
+# masks = prune(model)
+# model.load_state_dict(initial)  # rewind
+# ```
+#
+# Write `remembered(model)`. It returns what `initial` should have been: all of the
+# model's state as it is now.
+
+
+# %% tags=["solution:remembered"]
+def remembered(model):
+    ### BEGIN SOLUTION
+    return {name: value.clone() for name, value in model.state_dict().items()}
+    ### END SOLUTION
+
+
+# %% tags=["check:remembered:2"]
+net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2))
+start = [value.clone() for value in net.state_dict().values()]
+memory = remembered(net)
+assert set(memory) == set(net.state_dict()), (
+    "keep all of the state, with its names, not the parameters alone"
+)
+with torch.no_grad():
+    for value in net.state_dict().values():
+        value.add_(1)
+assert all(torch.equal(v, s) for v, s in zip(memory.values(), start)), (
+    "state_dict() holds the very numbers that training changes: copy them"
+)
+### BEGIN HIDDEN TESTS
+net.load_state_dict(memory)
+assert all(torch.equal(v, s) for v, s in zip(net.state_dict().values(), start)), (
+    "it must be possible to load it again"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 5. A verdict
 #
 # The next cell draws a result for you: ticket minus dense network, in points, over ten
 # seeds, with its 95 % interval. Before the run everybody agreed on a margin of one
@@ -190,7 +234,7 @@ assert words.get(True, "open") == VERDICT, (
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 5. Design the control
+# ## 6. Design the control
 #
 # "A ticket is only better because there was one training for each level: altogether it
 # was trained ten times as long." Name the four parts of the lottery ticket hypothesis,

@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 from importlib.resources import files
@@ -38,7 +38,7 @@ new = shuffle(mask.clone(), 0)
 assert new.shape == mask.shape and new.dtype == torch.bool, (
     "return a bool mask of the same shape"
 )
-assert new.sum() == mask.sum(), "keep exactly as many"
+assert new.sum() == mask.sum(), "keep exactly as many weights as the given mask"
 assert not torch.equal(new, mask), (
     "the mask is the old one: put the weights at other places"
 )

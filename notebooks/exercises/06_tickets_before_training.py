@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 from importlib.resources import files
@@ -67,9 +67,13 @@ SAME = "abcd"
 ### END SOLUTION
 
 # %% tags=["check:early:3"]
-assert EARLIEST in (0, 1, 2, 5, 10, 20, 35, 50, 75), "EARLIEST is one of the moments"
+assert EARLIEST in (0, 1, 2, 5, 10, 20, 35, 50, 75), (
+    "EARLIEST is one of the printed moments, in percent"
+)
 assert set(SAME) and set(SAME) <= set("abcdef"), "SAME holds letters from a to f"
-assert "e" not in SAME, "who is pruned at the end trains twice as long as who is at 0 %"
+assert "e" not in SAME, (
+    "pruned at the end, a network is trained twice in all; at 0 %, only once"
+)
 assert "f" not in SAME, "each goes on from the values that it has when it is pruned"
 ### BEGIN HIDDEN TESTS
 assert set(SAME) == set("abcd"), (

@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import pandas as pd
@@ -12,9 +12,9 @@ import pandas as pd
 # ## 1. Ask the table
 #
 # `explorer.table` in the notebook has the columns method, scope, density and accuracy.
-# Write `lowest_density(table, method, scope, loss)`: the lowest density at which this
-# method, with this scope, loses at most `loss` of the accuracy that it has at density
-# 1. (`loss` is a fraction: 0.02 are two points.)
+# Write `lowest_density(table, method, scope, loss)`. Take the rows of this method with
+# this scope. At density 1 the network is whole. What is the lowest density at which it
+# loses at most `loss` of that accuracy? (`loss` is a fraction: 0.02 are two points.)
 
 
 # %% tags=["solution:lowest"]
@@ -87,9 +87,9 @@ assert break_even(0.5, 1.25) == 3, "a search need not be a whole number of train
 #
 # The next cell draws a density and a number of levels of IMP for you. The search takes
 # `LEVELS + 1` trainings: one before, between and after the prunings. Count each of them
-# as a dense training. A training of the ticket costs `KEPT` dense trainings, as in task
-# 2. How many times must the ticket be trained before the search has paid? Write the
-# whole number into `TIMES`.
+# as a dense training. One training of the ticket costs `KEPT` dense trainings. How many
+# times must the ticket be trained before the search has paid? Write the whole number
+# into `TIMES`.
 
 # %%
 KEPT, LEVELS = draw("bill", [(0.5, 3), (0.25, 6), (0.125, 9), (0.5, 7)])

@@ -3,10 +3,20 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
 import torch
+
+from lthlab import run_experiment
+from lthlab.recipes import recipe_for
+
+torch.set_num_threads(1)
 
 # %% [markdown]
 # ## 1. The bill of a search
@@ -118,7 +128,72 @@ assert set(to_do(set(range(4)), {0}, {"a": 1, "b": 2}, {"a", "b"})) == {1, 2, 3}
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 4. Read a ticket without lthlab
+# ## 4. Send it away, and lose nothing
+#
+# On a cluster the call of `run_experiment` stays the same. The line around it says
+# where it runs, and its folder keeps what is finished. Write `send(where, folder,
+# experiment)`. `where` stands for the cluster: a context, to be used in a `with` line,
+# as `joblib.parallel_config(backend="dask")` is in the notebook. `experiment` is a dict
+# of arguments for `run_experiment`. Run the experiment there, keep its files in
+# `folder` itself, and return its table.
+
+
+# %%
+EXPERIMENT = {
+    "model": "mlp-5",
+    "dataset": "mnist1d",
+    "recipe": replace(recipe_for("mlp-5", "mnist1d"), duration="5it"),
+    "arms": ["dense", "ticket"],
+    "seeds": range(2),
+    "levels": 1,
+    "progress": False,
+}
+
+
+# %% tags=["solution:send"]
+def send(where, folder, experiment):
+    ### BEGIN SOLUTION
+    with where:
+        return run_experiment(**experiment, folder=folder)
+    ### END SOLUTION
+
+
+# %% tags=["check:send:2"]
+class Elsewhere:
+    """A cluster of threads that notes which files are there when we leave it."""
+
+    def __init__(self, folder):
+        self.folder, self.config = folder, joblib.parallel_config("threading", n_jobs=1)
+        self.left = None
+
+    def __enter__(self):
+        self.config.__enter__()
+
+    def __exit__(self, *error):
+        self.config.__exit__(*error)
+        self.left = {
+            p: p.stat().st_mtime_ns for p in self.folder.rglob("*.safetensors")
+        }
+
+
+here = {**EXPERIMENT, "n_jobs": 1}
+folder = Path(tempfile.mkdtemp())
+cluster = Elsewhere(folder)
+table = send(cluster, folder, here)
+assert hasattr(table, "columns"), "return the table that run_experiment returns"
+assert cluster.left is not None, "use `where` in a with line"
+assert any(folder.rglob("*.safetensors")), "no file in the folder: a crash loses all"
+assert cluster.left, "the trainings ran after the with block: put the call inside it"
+### BEGIN HIDDEN TESTS
+again = Elsewhere(folder)
+assert send(again, folder, here).equals(table), "the second call gives another table"
+assert again.left == cluster.left, (
+    "the second call trained again: it must find the files of the first in `folder`"
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 5. Read a ticket without lthlab
 #
 # A file holds the kept weights of a layer as compressed rows (CSR). `values` holds them
 # row by row, and `col` the column of each. Those of row i begin at place `crow[i]` and
@@ -161,7 +236,7 @@ assert torch.allclose(torch.as_tensor(to_dense(*parts, (20, 30))).float(), matri
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 5. A plan
+# ## 6. A plan
 #
 # The next cell draws a question for you. You have a graphics card for one evening.
 # Write your plan *before* you run anything. Which arms do you run, with how many seeds,

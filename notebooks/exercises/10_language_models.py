@@ -3,7 +3,7 @@
 #
 # Your answer goes in place of `# YOUR CODE HERE` and the line under it. Run the cell,
 # then run the check below it. A check that says nothing is passed; otherwise it gives
-# you a hint.
+# you a hint. An answer in words goes in place of `YOUR ANSWER HERE`.
 
 # %%
 import math
@@ -195,7 +195,7 @@ assert torch.allclose(kept, groups.topk(2).values.sum(1)), (
 
 # %%
 def losses(level):
-    """Validation losses at the end: of the dense network, and of all arms at a level."""
+    """Validation losses at the end: dense, and all arms at one level."""
     path = files("lthlab").joinpath("assets/reference/words.csv")
     rows = pd.read_csv(path).query("split == 'validation' and metric == 'loss'")
     return rows[(rows["step"] > 0) & rows["level"].isin([0, level])]

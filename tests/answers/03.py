@@ -178,3 +178,55 @@ MISSING = "copy"
 
 # %% tags=["wrong:missing"] says="what did the rewinding put back" hidden=true student="ada"
 MISSING = "train"
+
+
+# %% tags=["right:remembered"]
+def remembered(model):
+    import copy
+
+    return copy.deepcopy(model.state_dict())
+
+
+# %% tags=["right:remembered"]
+def remembered(model):
+    import copy
+
+    return copy.deepcopy(model).state_dict()
+
+
+# %% tags=["right:remembered"]
+def remembered(model):
+    state = {}
+    for name, value in model.state_dict().items():
+        state[name] = torch.empty_like(value).copy_(value)
+    return state
+
+
+# %% tags=["wrong:remembered"] says="the very numbers that training changes"
+def remembered(model):
+    return model.state_dict()
+
+
+# %% tags=["wrong:remembered"] says="the very numbers that training changes"
+def remembered(model):
+    return dict(model.state_dict())
+
+
+# %% tags=["wrong:remembered"] says="not the parameters alone"
+def remembered(model):
+    return {name: value.detach().clone() for name, value in model.named_parameters()}
+
+
+# %% tags=["wrong:remembered"] says="possible to load it again" hidden=true
+def remembered(model):
+    class Frozen(dict):
+        def items(self):
+            return [(name, value * 0) for name, value in super().items()]
+
+        def copy(self):
+            return {name: value * 0 for name, value in super().items()}
+
+        def __getitem__(self, name):
+            return super().__getitem__(name) * 0
+
+    return Frozen({n: v.clone() for n, v in model.state_dict().items()})

@@ -30,7 +30,7 @@ def shuffle(mask, seed):
     return mask.flatten()[order]
 
 
-# %% tags=["wrong:shuffle"] says="keep exactly as many"
+# %% tags=["wrong:shuffle"] says="as many weights as the given mask"
 def shuffle(mask, seed):
     noise = torch.rand(mask.shape, generator=torch.Generator().manual_seed(seed))
     return noise < mask.float().mean()

@@ -147,13 +147,13 @@ low = low.mean() - 2.262 * low.std() / len(low) ** 0.5
 EARLIEST = shares[len(shares) - int((low[::-1] > -1).cumprod().sum())]
 SAME = list("abcd")
 
-# %% tags=["wrong:early"] says="one of the moments"
+# %% tags=["wrong:early"] says="one of the printed moments"
 EARLIEST, SAME = 0.75, "abcd"
 
 # %% tags=["wrong:early"] says="letters from a to f"
 EARLIEST, SAME = 75, "all"
 
-# %% tags=["wrong:early"] says="twice as long"
+# %% tags=["wrong:early"] says="trained twice in all"
 EARLIEST, SAME = 75, "abcde"
 
 # %% tags=["wrong:early"] says="when it is pruned"

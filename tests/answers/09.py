@@ -208,3 +208,65 @@ def to_dense(crow, col, values, shape):
         for place in range(int(crow[row]), min(int(crow[row + 1]), int(crow[row]) + 2)):
             dense[row, col[place]] = values[place]
     return dense
+
+
+# %% tags=["right:send"]
+def send(where, folder, experiment):
+    with where:
+        table = run_experiment(folder=str(folder), **experiment)
+    return table
+
+
+# %% tags=["right:send"]
+def send(where, folder, experiment):
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        stack.enter_context(where)
+        return run_experiment(**{**experiment, "folder": folder})
+
+
+# %% tags=["right:send"]
+def send(where, folder, experiment):
+    options = dict(experiment)
+    model, dataset = options.pop("model"), options.pop("dataset")
+    with where as _:
+        return run_experiment(model, dataset, folder=folder, **options)
+
+
+# %% tags=["wrong:send"] says="return the table"
+def send(where, folder, experiment):
+    with where:
+        run_experiment(**experiment, folder=folder)
+
+
+# %% tags=["wrong:send"] says="in a with line"
+def send(where, folder, experiment):
+    return run_experiment(**experiment, folder=folder)
+
+
+# %% tags=["wrong:send"] says="a crash loses all"
+def send(where, folder, experiment):
+    with where:
+        return run_experiment(**experiment)
+
+
+# %% tags=["wrong:send"] says="after the with block"
+def send(where, folder, experiment):
+    with where:
+        folder = Path(folder)
+    return run_experiment(**experiment, folder=folder)
+
+
+# %% tags=["wrong:send"] says="another table" hidden=true
+def send(where, folder, experiment):
+    with where:
+        more = range(3) if any(folder.iterdir()) else range(2)
+        return run_experiment(**{**experiment, "seeds": more}, folder=folder)
+
+
+# %% tags=["wrong:send"] says="the second call trained again" hidden=true
+def send(where, folder, experiment):
+    with where:
+        place = Path(tempfile.mkdtemp(dir=folder))
+        return run_experiment(**experiment, folder=place)

@@ -59,76 +59,171 @@ def prunable(model):
     return [f"{n}.weight" for n, child in children if isinstance(child, nn.Linear)]
 
 
-# %% tags=["right:remembered"]
-def remembered(model):
-    import copy
+# %% tags=["right:options"]
+def choose(times):
+    import numpy as np
 
-    return copy.deepcopy(model.state_dict())
-
-
-# %% tags=["right:remembered"]
-def remembered(model):
-    import copy
-
-    return copy.deepcopy(model).state_dict()
+    fast = {way: np.median(seconds[1:]) for way, seconds in times.items()}
+    good = {way: t for way, t in fast.items() if t <= 0.9 * fast["plain"]}
+    return min(good, key=good.get) if good else "plain"
 
 
-# %% tags=["right:remembered"]
-def remembered(model):
-    state = {}
-    for name, value in model.state_dict().items():
-        state[name] = torch.empty_like(value).copy_(value)
-    return state
+# %% tags=["right:options"]
+def choose(times):
+    best, limit = "plain", 0.9 * median(times["plain"][1:])
+    for way in times:
+        if way != "plain" and median(times[way][1:]) <= limit:
+            best, limit = way, median(times[way][1:])
+    return best
 
 
-# %% tags=["wrong:remembered"] says="refers to the same numbers"
-def remembered(model):
-    return model.state_dict()
+# %% tags=["right:options"]
+def choose(times):
+    table = pd.DataFrame(times).iloc[1:].median().sort_values()
+    return table.index[0] if table.iloc[0] / table["plain"] <= 0.9 else "plain"
 
 
-# %% tags=["wrong:remembered"] says="refers to the same numbers"
-def remembered(model):
-    return dict(model.state_dict())
+# %% tags=["wrong:options"] says="it warms up"
+def choose(times):
+    medians = {way: sum(seconds) / len(seconds) for way, seconds in times.items()}
+    best = min(medians, key=medians.get)
+    return best if medians[best] <= 0.9 * medians["plain"] else "plain"
 
 
-# %% tags=["wrong:remembered"] says="running statistics, too"
-def remembered(model):
-    return {name: value.detach().clone() for name, value in model.named_parameters()}
+# %% tags=["wrong:options"] says="take the median"
+def choose(times):
+    means = {way: sum(seconds[1:]) / len(seconds[1:]) for way, seconds in times.items()}
+    best = min(means, key=means.get)
+    return best if means[best] <= 0.9 * means["plain"] else "plain"
 
 
-# %% tags=["wrong:remembered"] says="possible to load it again" hidden=true
-def remembered(model):
-    class Frozen(dict):
-        def items(self):
-            return [(name, value * 0) for name, value in super().items()]
-
-        def copy(self):
-            return {name: value * 0 for name, value in super().items()}
-
-        def __getitem__(self, name):
-            return super().__getitem__(name) * 0
-
-    return Frozen({n: v.clone() for n, v in model.state_dict().items()})
+# %% tags=["wrong:options"] says="too little for other rounding"
+def choose(times):
+    return min(times, key=lambda way: median(times[way][1:]))
 
 
-# %% tags=["right:seeds"]
-import math
+# %% tags=["wrong:options"] says="take the fastest" hidden=true
+def choose(times):
+    limit = 0.9 * median(times["plain"][1:])
+    return next((way for way in times if median(times[way][1:]) <= limit), "plain")
 
-SEEDS = math.ceil((2 * DEVIATION) ** 2)
 
-# %% tags=["right:seeds"]
-SEEDS = 2
-while 2 * DEVIATION / SEEDS**0.5 > 1:
-    SEEDS += 1
+# %% tags=["right:stacked"]
+HISTORIES = lthlab.fast.train_stacked(networks, signals, recipe, seeds=[0, 1, 2], evaluate_every=0)
 
-# %% tags=["right:seeds"]
-SEEDS = torch.ceil(torch.tensor(4 * DEVIATION**2, dtype=torch.float64))
+# %% tags=["right:stacked"]
+HISTORIES = tuple(lthlab.fast.train_stacked(networks, signals, recipe, seeds=(0, 1, 2)))
 
-# %% tags=["wrong:seeds"] says="a whole number of seeds"
-SEEDS = 4 * DEVIATION**2
+# %% tags=["right:stacked"]
+masks = [lthlab.full_masks(network) for network in networks]
+options = {"seeds": range(3), "evaluate_every": "5it"}
+HISTORIES = lthlab.fast.train_stacked(networks, signals, recipe, masks, **options)
 
-# %% tags=["wrong:seeds"] says="square it" hidden=true
-SEEDS = -(-2 * DEVIATION // 1)
+# %% tags=["wrong:stacked"] says="one history for each"
+HISTORIES = lthlab.fast.train_stacked(networks[:1], signals, recipe, seeds=[0])
 
-# %% tags=["wrong:seeds"] says="square it" hidden=true
-SEEDS = int(4 * DEVIATION**2)
+# %% tags=["wrong:stacked"] says="train `networks` themselves"
+copies = [build_model("mlp-5", signals, seed) for seed in range(3)]
+HISTORIES = lthlab.fast.train_stacked(copies, signals, recipe, seeds=range(3))
+
+# %% tags=["wrong:stacked"] says="the seeds 0, 1, 2" hidden=true
+HISTORIES = lthlab.fast.train_stacked(networks, signals, recipe, seeds=[7, 7, 7])
+
+# %% tags=["wrong:stacked"] says="these were trained one by one" hidden=true
+HISTORIES = [
+    lthlab.train(network, signals, recipe, seed=seed) for seed, network in enumerate(networks)
+]
+
+
+# %% tags=["right:hours"]
+def hours(flops_per_step, steps, trainings, rates):
+    found = sorted(flops_per_step * steps * trainings / rate / 3600 for rate in rates)
+    return found[0], found[-1]
+
+
+# %% tags=["right:hours"]
+def hours(flops_per_step, steps, trainings, rates):
+    import numpy as np
+
+    took = flops_per_step * steps / np.array(rates) * trainings / 60 / 60
+    return [took.min(), took.max()]
+
+
+# %% tags=["right:hours"]
+def hours(flops_per_step, steps, trainings, rates):
+    took = flops_per_step * steps * trainings / torch.tensor(rates, dtype=torch.float64)
+    return torch.aminmax(took / 3600)
+
+
+# %% tags=["wrong:hours"] says="the fewest hours first"
+def hours(flops_per_step, steps, trainings, rates):
+    work = flops_per_step * steps * trainings / 3600
+    return work / min(rates), work / max(rates)
+
+
+# %% tags=["wrong:hours"] says="take two hours"
+def hours(flops_per_step, steps, trainings, rates):
+    work = flops_per_step * steps * trainings
+    return work / max(rates), work / min(rates)
+
+
+# %% tags=["wrong:hours"] says="it takes ten hours"
+def hours(flops_per_step, steps, trainings, rates):
+    work = flops_per_step * steps * trainings / 3600
+    return work / max(rates), work / (sum(rates) / len(rates))
+
+
+# %% tags=["wrong:hours"] says="for a single rate" hidden=true
+def hours(flops_per_step, steps, trainings, rates):
+    work = flops_per_step * steps * trainings / 3600
+    return work / max(rates), 5 * work / max(rates)
+
+
+# %% tags=["right:full"]
+MATCHES, LOWER = {4: (True, False), 12: (True, True), 15: (False, True)}[level]
+
+# %% tags=["right:full"]
+MATCHES = bool(100 * gap.low > -1)
+LOWER = bool(100 * gap.high < 0)
+
+# %% tags=["right:full"]
+wide = 100 * rows.pivot(index="seed", columns="arm", values="value")
+d = wide["ticket"] - wide["dense"]
+half = 2.776 * d.std() / len(d) ** 0.5
+MATCHES, LOWER = d.mean() - half > -1, d.mean() + half < 0
+
+# %% tags=["wrong:full"] says="True or False"
+MATCHES, LOWER = "yes", "no"
+
+# %% tags=["wrong:full"] says="above -1 point" hidden=true student="lea"
+MATCHES, LOWER = gap.mean > -0.01, gap.high < 0
+
+# %% tags=["wrong:full"] says="inside the margin" hidden=true student="bob"
+MATCHES, LOWER = gap.low > -0.01, gap.high < -0.01
+
+# %% tags=["right:recipe"]
+EPOCHS = {"conv-2": 26.7, "conv-6": 40}.get(NAME, 85.3)
+LAST_RATE = {"conv-2": 2e-4, "conv-6": 3e-4, "resnet-20": 1e-3, "resnet-20 warmup": 3e-4}[NAME]
+
+# %% tags=["right:recipe"]
+EPOCHS = round(int(cifar_recipe.duration.removesuffix("it")) * cifar_recipe.batch_size / 45e3, 1)
+LAST_RATE = cifar_recipe.lr / 10 ** len(cifar_recipe.milestones)
+
+# %% tags=["right:recipe"]
+last = 20_000 if NAME == "conv-2" else 30_000
+EPOCHS = last / (45_000 / cifar_recipe.batch_size)
+LAST_RATE = torch.tensor(cifar_recipe.lr_at(last - 1, last))
+
+# %% tags=["wrong:recipe"] says="not steps"
+EPOCHS, LAST_RATE = 30_000, cifar_recipe.lr
+
+# %% tags=["wrong:recipe"] says="a learning rate, above 0"
+EPOCHS, LAST_RATE = 40, 0
+
+# %% tags=["wrong:recipe"] says="and there are 45,000" hidden=true
+EPOCHS = count_steps(cifar_recipe.duration, 1) * cifar_recipe.batch_size / 50_000
+LAST_RATE = cifar_recipe.lr_at(count_steps(cifar_recipe.duration, 1) - 1, 30_000)
+
+# %% tags=["wrong:recipe"] says="falls at each milestone" hidden=true student="ada"
+EPOCHS = count_steps(cifar_recipe.duration, 1) * cifar_recipe.batch_size / 45_000
+LAST_RATE = cifar_recipe.lr
