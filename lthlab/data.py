@@ -150,13 +150,14 @@ def load_dataset(
         return _words().to(device or default_device())
     if name == "fashion-mini":
         packed = resources.files("lthlab").joinpath("assets/fashion_mini.npz").read_bytes()
-        x, y, x_test, y_test = _unpack(packed, "x_train", "y_train", "x_test", "y_test")
+        arrays = _unpack(packed, "x_train", "y_train", "x_test", "y_test")
     elif name == "mnist1d":
         with _GENERATING:  # two threads at once wait for one generation
-            x, y, x_test, y_test = _unpack(_generate_mnist1d(), "x", "y", "x_test", "y_test")
+            arrays = _unpack(_generate_mnist1d(), "x", "y", "x_test", "y_test")
     else:
         folder = root or os.environ.get("LTHLAB_DATA") or platformdirs.user_cache_dir("lthlab")
-        x, y, x_test, y_test = load_full(name, Path(folder).expanduser())
+        arrays = load_full(name, Path(folder).expanduser())
+    x, y, x_test, y_test = arrays
     if name != "cifar10":  # the others come without a channel axis
         x, x_test = x[:, None], x_test[:, None]
     classes, held_out = DATASETS[name]
