@@ -1,6 +1,7 @@
 """What a network and its training cost: weights, FLOPs, bytes, energy and CO2e."""
 
 import copy
+import inspect
 from dataclasses import astuple, dataclass
 
 import pandas as pd
@@ -25,11 +26,10 @@ from lthlab.recipes import Recipe
 
 @dataclass(frozen=True)
 class Parameters:
-    """Counts of what training adjusts: all numbers, those that are prunable, those not zero."""
+    """Counts of what training adjusts: all numbers, and those that are prunable."""
 
     total: int
     prunable: int
-    nonzero: int
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,6 @@ class Flops:
 
     total: int
     nonzero: int
-
-    def __mul__(self, times: int) -> "Flops":
-        return Flops(self.total * times, self.nonzero * times)
 
 
 @dataclass(frozen=True)
@@ -91,21 +88,16 @@ class Assumptions:
 
 
 @checked
-def parameters(model: nn.Module, masks: Masks | None = None) -> Parameters:
-    """Count the parameters of `model`; with `masks`, the pruned ones count as zero."""
+def parameters(model: nn.Module) -> Parameters:
+    """Count the parameters of `model`."""
     total = sum(p.numel() for p in model.parameters())
-    prunable = sum(w.numel() for w in prunable_weights(model).values())
-    if masks is None:
-        nonzero = sum(int(p.count_nonzero()) for p in model.parameters())
-    else:
-        nonzero = total - prunable + count_kept(masks)
-    return Parameters(total, prunable, nonzero)
+    return Parameters(total, sum(w.numel() for w in prunable_weights(model).values()))
 
 
 @checked
 def inference_flops(model: nn.Module, dataset: Dataset, masks: Masks | None = None) -> Flops:
     """FLOPs of classifying one example, by torch's counter (matrix products and convolutions)."""
-    return _count(model, dataset, masks, batch=1, backward=False)
+    return _count(model, dataset, masks)
 
 
 @checked
@@ -113,7 +105,7 @@ def training_flops(
     model: nn.Module, dataset: Dataset, recipe: Recipe, masks: Masks | None = None
 ) -> Flops:
     """FLOPs of a whole training: forward and backward of every batch, without the optimiser's."""
-    return _count(model, dataset, masks, recipe.batch_size, backward=True) * recipe.steps(dataset)
+    return _count(model, dataset, masks, recipe)
 
 
 @checked
@@ -138,30 +130,29 @@ def training_memory(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Memor
 
 
 @checked
-def storage_bytes(masks: Masks, element_size: int = 4) -> dict[str, int]:
-    """Bytes to store the prunable weights: dense; kept values with a bitmap; CSR (32-bit)."""
+def storage_bytes(masks: Masks) -> dict[str, int]:
+    """Bytes to store the prunable weights: dense; kept values with a bitmap; CSR (all 32-bit)."""
     size, kept = sum(mask.numel() for mask in masks.values()), count_kept(masks)
     rows = sum(len(mask) + 1 for mask in masks.values())
-    return {
-        "dense": size * element_size,
-        "bitmap": kept * element_size + -(-size // 8),
-        "CSR": kept * (element_size + 4) + rows * 4,
-    }
+    return {"dense": 4 * size, "bitmap": 4 * kept + -(-size // 8), "CSR": 8 * kept + 4 * rows}
 
 
 def _count(
-    model: nn.Module, dataset: Dataset, masks: Masks | None, batch: int, backward: bool
+    model: nn.Module, dataset: Dataset, masks: Masks | None, recipe: Recipe | None = None
 ) -> Flops:
+    """FLOPs of one example forward, or of all that a recipe does."""
+    backward = recipe is not None
+    batch, steps = (recipe.batch_size, recipe.steps(dataset)) if backward else (1, 1)
     model = copy.deepcopy(model).train(backward)
     x, y = dataset.train.x[:batch], dataset.train.y[:batch]
-    pruned, skipped = {}, 0.0  # the fraction pruned, by weight; layers kept dense have none
-    if masks is not None:
-        kept = layer_densities(masks)
-        pruned = {id(w): 1 - kept[name] for name, w in prunable_weights(model).items()}
+    kept = layer_densities(masks) if masks else {}
+    # The fraction pruned, by weight; layers kept dense have none.
+    pruned, skipped = {id(model.get_parameter(name)): 1 - kept[name] for name in kept}, 0.0
 
     def skip(layer: nn.Module, inputs: tuple, named: dict, output: Tensor | tuple) -> None:
         nonlocal skipped
-        for weight, size, asked in _products(layer, [*inputs, *named.values()], named, output):
+        given = inspect.signature(layer.forward).bind(*inputs, **named).args
+        for weight, size, asked in _products(layer, given, output):
             # One product forward; backward one for the weight and one for the input, if asked for.
             products = 1 + backward * (weight.requires_grad + asked)
             skipped += pruned.get(id(weight), 0) * 2 * size * products
@@ -175,23 +166,19 @@ def _count(
         if backward:
             loss.backward()
     total = counter.get_total_flops()
-    return Flops(total, round(total - skipped))
+    return Flops(steps * total, steps * round(total - skipped))
 
 
 def _products(
-    layer: nn.Module, given: list, named: dict, output: Tensor | tuple
+    layer: nn.Module, given: tuple, output: Tensor | tuple
 ) -> list[tuple[nn.Parameter, int, bool]]:
     """Of each product of a layer: weight, multiplications, whether the input wants a gradient."""
     if not isinstance(layer, nn.MultiheadAttention):
         size = output.numel() * layer.weight[0].numel()
         return [(layer.weight, size, given[0].requires_grad)]
-    inputs = [
-        named.get(name, given[min(number, len(given) - 1)])
-        for number, name in enumerate(("query", "key", "value"))
-    ]
     matrices = (projections(layer) * 3)[:3]  # one matrix for all three: a third of it each
     products = [
         (matrix, layer.embed_dim * x.numel(), x.requires_grad)
-        for matrix, x in zip(matrices, inputs, strict=True)
+        for matrix, x in zip(matrices, given[:3], strict=True)  # query, key, value
     ]
-    return [*products, (layer.out_proj.weight, layer.embed_dim * inputs[0].numel(), True)]
+    return [*products, (layer.out_proj.weight, layer.embed_dim * given[0].numel(), True)]

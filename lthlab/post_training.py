@@ -4,15 +4,17 @@ Both look at what each layer reads on a few examples, the calibration batch. Whe
 several targets an example, places of padding are left out.
 """
 
+import copy
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab._common import IGNORED, evaluation_mode
+from lthlab._common import IGNORED
 from lthlab.border import InputError, admit, checked
 from lthlab.data import Finite
 from lthlab.fits import Batch
@@ -33,11 +35,7 @@ def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     inputs are those of the network as it is. The paper prunes layer after layer: `prune_once_`.
     Raises ValueError for an empty batch, TypeError for layers whose inputs cannot be seen.
     """
-    weights = prunable_weights(model)
-    squares = _reduced_inputs(model, batch, weights, lambda x: x.square().sum(0))
-    return {
-        name: (w.abs().flatten(1) * squares[name].sqrt()).view_as(w) for name, w in weights.items()
-    }
+    return _weighted(model, batch, prunable_weights(model))
 
 
 @checked
@@ -79,19 +77,17 @@ def prune_once_(
     if method == "magnitude":
         apply_masks_(model, by_size)
         return by_size
-    for name in [*_reduced_inputs(model, batch, weights, len)]:
-        weight, only = weights[name], {name: masks[name]}
+    for name in _reduced_inputs(model, batch, weights, len):
+        weight = weights[name]
         if method == "wanda":
-            squares = _reduced_inputs(model, batch, only, lambda x: x.square().sum(0))[name]
-            scores = {name: (weight.abs().flatten(1) * squares.sqrt()).view_as(weight)}
-            masks |= prune(scores, only, 1 - density, scope)
-            weight.mul_(masks[name])
+            scores = _weighted(model, batch, {name: weight})
+            masks |= prune(scores, {name: masks[name]}, 1 - density, scope)
         else:
-            hessian = _reduced_inputs(model, batch, only, lambda x: x.double().T @ x.double())[name]
-            repaired, mask = repair(weight.flatten(1), hessian, density, scope)
+            products = _reduced_inputs(model, batch, [name], lambda x: x.double().T @ x.double())
+            repaired, mask = repair(weight.flatten(1), products[name], density, scope)
             weight.copy_(repaired.view_as(weight))
             masks[name] = mask.view_as(weight)
-    apply_masks_(model, masks)
+        apply_masks_(model, masks)
     return masks
 
 
@@ -134,6 +130,14 @@ def _share(fraction: float, block: slice, rows: int) -> float:
     return lost / (rows * (block.stop - block.start))
 
 
+def _weighted(model: nn.Module, batch: Batch, weights: Scores) -> Scores:
+    """The size of each weight times the norm of its input."""
+    squares = _reduced_inputs(model, batch, weights, lambda x: x.square().sum(0))
+    return {
+        name: (w.abs().flatten(1) * squares[name].sqrt()).view_as(w) for name, w in weights.items()
+    }
+
+
 def _reduced_inputs(
     model: nn.Module, batch: Batch, names: Iterable[str], reduce: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
@@ -147,22 +151,13 @@ def _reduced_inputs(
         rows = _rows(layer, (*given, *named.values())[0], y)
         if not rows.isfinite().all():
             raise InputError(f"What {name} reads is not finite (NaN or infinite) on this batch.")
-        value = reduce(rows)
-        found[name] = found[name] + value if name in found else value
+        found[name] = found.get(name, 0) + reduce(rows)
 
-    names, hooks = list(names), []
-    for name in names:
-        weight = model.get_parameter(name)
-        layers = [m for m in model.modules() if getattr(m, "weight", None) is weight]
-        for layer in layers:
-            hook = layer.register_forward_pre_hook(partial(look, name), with_kwargs=True)
-            hooks.append(hook)
-    try:
-        with evaluation_mode(model):
-            model(x)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    model = copy.deepcopy(model).eval()  # its hooks go with it
+    for name, layer in product(names, model.modules()):
+        if getattr(layer, "weight", None) is model.get_parameter(name):
+            layer.register_forward_pre_hook(partial(look, name), with_kwargs=True)
+    model(x)
     if unseen := [name for name in names if name not in found]:
         raise TypeError(
             f"The inputs of {', '.join(unseen)} cannot be seen: the network does not call that "
@@ -174,9 +169,7 @@ def _reduced_inputs(
 def _rows(layer: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """The inputs of a layer, one row for each product with its weights."""
     if isinstance(layer, nn.Linear):
-        if y.dim() > 1 and x.shape[:-1] == y.shape:
-            return x[y != IGNORED]
-        return x.flatten(0, -2)
+        return x[y != IGNORED] if x.shape[:-1] == y.shape else x.flatten(0, -2)
     plain = isinstance(layer, nn.Conv2d | nn.Conv1d) and layer.groups == 1
     if plain and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):
         return _patches(x, layer).transpose(1, 2).flatten(0, 1)

@@ -1,6 +1,5 @@
 """Backpropagation written out for fully connected networks, and the optimiser's own kernel."""
 
-import functools
 from collections.abc import Callable
 
 import torch
@@ -21,18 +20,18 @@ def chain_of(model: nn.Module) -> dict[str, nn.Linear]:
 
     Empty for any other network, and for one with hooks, which autograd alone obeys.
     """
-    plain = isinstance(model, nn.Sequential) and type(model).forward is nn.Sequential.forward
-    parts = dict(model.named_children()) if plain else {}
-    layers = {name: part for name, part in parts.items() if type(part) is nn.Linear}
+    layers = {name: part for name, part in model.named_children() if type(part) is nn.Linear}
     expected = [nn.Flatten, *[nn.Linear, nn.ReLU] * (len(layers) - 1), nn.Linear]
     parameters = [p for layer in layers.values() for p in (layer.weight, layer.bias)]
-    usual = [type(part) for part in parts.values()] == expected and all(
-        p is not None and p.requires_grad and p.dtype == torch.float32 for p in parameters
+    plain = (
+        type(model).forward is nn.Sequential.forward
+        and [*map(type, model.children())] == expected
+        and all(p is not None and p.requires_grad for p in parameters)
+        and all(p.dtype == torch.float32 for p in parameters)
+        and len({*parameters}) == len(parameters)  # none is shared
+        and not any(map(_has_hooks, (*model.modules(), *parameters)))
     )
-    distinct = len(set(map(id, parameters))) == len(parameters)
-    if not usual or not distinct or any(map(_has_hooks, (*model.modules(), *parameters))):
-        return {}
-    return layers
+    return layers if plain else {}
 
 
 def _has_hooks(thing: nn.Module | nn.Parameter) -> bool:
@@ -62,6 +61,7 @@ class ByHand(Step):
         device = self.weights[0].device
         self.outputs = [torch.empty(self.batch, len(b), device=device) for b in self.biases]
         self.inward = [torch.empty_like(output) for output in self.outputs[:-1]]
+        self.one, self.count = torch.tensor([1.0, self.batch], device=device)
 
     @torch.no_grad()
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -71,7 +71,10 @@ class ByHand(Step):
             values.append(torch.addmm(bias, values[-1], weight.t(), out=output))
             if output is not self.outputs[-1]:
                 output.relu_()
-        loss, gradient = cross_entropy_and_gradient(values.pop(), y)
+        # The mean cross-entropy, and its gradient by the logits: (softmax - one-hot) / batch.
+        log_p = values.pop().log_softmax(1)
+        gradient = aten.nll_loss_backward(self.one, log_p, y, None, 1, -100, self.count)
+        gradient = aten._log_softmax_backward_data(gradient, log_p, 1, log_p.dtype)
         for number in reversed(range(len(values))):
             of_weight, of_bias = self.gradients[number]
             torch.mm(gradient.t(), values[number], out=of_weight)
@@ -80,7 +83,7 @@ class ByHand(Step):
                 inward = self.inward[number - 1]
                 gradient = torch.mm(gradient, self.weights[number], out=inward)
                 gradient = aten.threshold_backward(gradient, values[number], 0)
-        return loss
+        return F.nll_loss(log_p, y)
 
     def updater(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         return fused_kernel(optimizer)
@@ -96,15 +99,6 @@ def check_batch(x: Tensor, y: Tensor, batch: int, features: int) -> None:
         raise ValueError(f"This step takes {batch} labels of type int64; got {came}.")
 
 
-def cross_entropy_and_gradient(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean cross-entropy and its gradient by the logits, (softmax - one-hot) / batch."""
-    log_p, one = torch.log_softmax(logits, 1), _constant(1.0, logits.device)
-    total = _constant(float(len(y)), logits.device)
-    gradient = aten.nll_loss_backward(one, log_p, y, None, 1, -100, total)
-    gradient = aten._log_softmax_backward_data(gradient, log_p, 1, logits.dtype)
-    return F.nll_loss(log_p, y), gradient
-
-
 def fused_kernel(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     """`optimizer.step` for gradients that stay where they are: its own kernel, called directly.
 
@@ -112,26 +106,23 @@ def fused_kernel(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     takes as long as the kernel. To be made after the first step, which creates the state.
     """
     (group,) = optimizer.param_groups
-    tensors = group["params"], [p.grad for p in group["params"]]
-    states = [optimizer.state[p] for p in group["params"]]
-    sgd = isinstance(optimizer, torch.optim.SGD)
-    names = ["momentum_buffer"] if sgd else ["exp_avg", "exp_avg_sq"]
-    state = [[s[name] for s in states if s.get(name) is not None] for name in names]
-    fixed = {"weight_decay": group["weight_decay"], "maximize": False}
-    fixed |= {"grad_scale": None, "found_inf": None}
+    parameters, sgd = group["params"], isinstance(optimizer, torch.optim.SGD)
+    states = [optimizer.state[p] for p in parameters]
+    memory = ["momentum_buffer"] if sgd else ["exp_avg", "exp_avg_sq"]
+    tensors = [parameters, [p.grad for p in parameters]]
+    tensors += [[s[name] for s in states if s.get(name) is not None] for name in memory]
+    names = ["momentum", "dampening", "nesterov"] if sgd else ["eps", "amsgrad"]
+    fixed = {name: group[name] for name in ["weight_decay", "maximize", *names]}
     if sgd:
-        fixed |= {"momentum": group["momentum"], "dampening": 0.0}
-        fixed |= {"nesterov": False, "is_first_step": False}
-        return lambda: torch._fused_sgd_(*tensors, *state, lr=group["lr"], **fixed)
-    fixed |= {"beta1": group["betas"][0], "beta2": group["betas"][1]}
-    fixed |= {"eps": group["eps"], "amsgrad": False}
+        return lambda: torch._fused_sgd_(*tensors, lr=group["lr"], is_first_step=False, **fixed)
+    fixed["beta1"], fixed["beta2"] = group["betas"]
     decoupled = isinstance(optimizer, torch.optim.AdamW)
     kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-    steps = [entry["step"] for entry in states]
+    steps = [s["step"] for s in states]
 
     def step() -> None:
         torch._foreach_add_(steps, 1)
-        kernel(*tensors, *state, [], steps, lr=group["lr"], **fixed)
+        kernel(*tensors, [], steps, lr=group["lr"], **fixed)
 
     return step
 
@@ -139,8 +130,3 @@ def fused_kernel(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
 def allocate_gradients(trained: dict[str, nn.Parameter]) -> None:
     for parameter in trained.values():
         parameter.grad = torch.empty_like(parameter)  # written anew at every step
-
-
-@functools.lru_cache(maxsize=64)
-def _constant(value: float, device: torch.device) -> Tensor:
-    return torch.tensor(value, device=device)

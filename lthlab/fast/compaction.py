@@ -35,13 +35,14 @@ def compact(model: nn.Module, masks: Masks) -> nn.Sequential:
     if not layers:
         kind = type(model).__name__
         raise TypeError(f"{kind} is not a plain chain of Linear and ReLU, so its neurons stay.")
-    keep = {name: masks.get(f"{name}.weight", 1) for name in layers}  # all of what is kept dense
-    weights = [layer.weight * keep[name] for name, layer in layers.items()]
+    # What has no mask is kept dense.
+    weights = [layer.weight * masks.get(f"{name}.weight", 1) for name, layer in layers.items()]
     biases = [layer.bias.clone() for layer in layers.values()]
-    for before, after in itertools.pairwise(range(len(layers))):  # forward: who is fed?
-        silent = ~weights[before].any(1)
-        biases[after] += weights[after][:, silent] @ biases[before][silent].relu()
-        weights[after][:, silent] = 0
+    pairs = zip(weights, biases, strict=True)
+    for (weight, bias), (above, shift) in itertools.pairwise(pairs):  # forward: who is fed?
+        silent = ~weight.any(1)
+        shift += above[:, silent] @ bias[silent].relu()
+        above[:, silent] = 0
     used = [torch.ones_like(biases[-1], dtype=torch.bool)]
     for weight in reversed(weights):  # backward: who is looked at?
         used.insert(0, weight[used[0]].any(0))

@@ -30,8 +30,7 @@ def compile_for(width: int) -> tuple[Callable, Callable, Callable]:
     def multiply(starts, columns, values, x, out):
         """out = A @ x for A in CSR; x is (columns of A, width), out (rows of A, width)."""
         for row in range(len(starts) - 1):
-            for b in range(width):
-                out[row, b] = 0
+            out[row] = 0
             p, end = starts[row], starts[row + 1]
             while p + 8 <= end:  # eight at a time: `out` is read and written once for all of them
                 c0, c1, c2, c3 = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
@@ -109,13 +108,12 @@ def compile_for(width: int) -> tuple[Callable, Callable, Callable]:
 
         logits, gradient, loss = values[last + 1], gradients[last + 1], 0.0
         for b in range(batch):
-            highest, total = logits[0, b], 0.0
+            highest, total = logits[:, b].max(), 0.0
             for label in range(len(logits)):
-                highest = max(highest, logits[label, b])
+                gradient[label, b] = math.exp(logits[label, b] - highest)
+                total += gradient[label, b]
             for label in range(len(logits)):
-                total += math.exp(logits[label, b] - highest)
-            for label in range(len(logits)):
-                gradient[label, b] = math.exp(logits[label, b] - highest) / total / batch
+                gradient[label, b] = gradient[label, b] / total / batch
             gradient[y[b], b] -= np.float32(1) / batch
             loss += math.log(total) - (logits[y[b], b] - highest)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lthlab.border import checked
 from lthlab.fast import kernels
 from lthlab.fast.sparse import CSR
-from lthlab.masks import Masks, prunable_weights
+from lthlab.masks import Masks
 
 WIDTH = 64  # rows of inputs that lie side by side: with their outputs they stay in the cache
 
@@ -76,15 +76,11 @@ def sparsify(model: nn.Module, masks: Masks, below: float = 1.0) -> nn.Module:
     masks of another model, TypeError as `SparseLinear` does.
     """
     made = copy.deepcopy(model)
-    for name in prunable_weights(model):
-        path, _, own = name.rpartition(".")
-        layer, parent = made.get_submodule(path), path.rpartition(".")[0]
-        if type(layer) is nn.Linear and own == "weight" and masks[name].float().mean() < below:
-            setattr(
-                made.get_submodule(parent),
-                path.rpartition(".")[2],
-                SparseLinear(layer, masks[name]),
-            )
+    for name, mask in masks.items():
+        path = name.rpartition(".")[0]
+        layer = made.get_submodule(path)
+        if type(layer) is nn.Linear and mask.float().mean() < below:
+            made.set_submodule(path, SparseLinear(layer, mask))
     return made
 
 
@@ -95,38 +91,27 @@ def _compiled() -> tuple[Callable, Callable]:
     compiled = kernels.numba.njit(nogil=True)
 
     @compiled
-    def turn(rows, first, panel):
-        """Rows from `first` on, laid side by side in a panel (features, WIDTH)."""
-        for row in range(min(WIDTH, len(rows) - first)):
-            for feature in range(len(panel)):
-                panel[feature, row] = rows[first + row, feature]
-
-    @compiled
-    def turn_back(panel, first, rows):
-        for row in range(min(WIDTH, len(rows) - first)):
-            for feature in range(len(panel)):
-                rows[first + row, feature] = panel[feature, row]
-
-    @compiled
     def product(starts, columns, values, x, out):
         panel = np.zeros((x.shape[1], WIDTH), np.float32)
         result = np.empty((out.shape[1], WIDTH), np.float32)
         for first in range(0, len(x), WIDTH):
-            turn(x, first, panel)
+            rows = min(WIDTH, len(x) - first)
+            panel[:, :rows] = x[first : first + rows].T
             multiply(starts, columns, values, panel, result)
-            turn_back(result, first, out)
+            out[first : first + rows] = result[:, :rows].T
 
     @compiled
     def derivatives(starts, columns, starts_t, columns_t, values_t, gradient, x, of_x, of_values):
         panel = np.zeros((x.shape[1], WIDTH), np.float32)
         inward, result = np.empty_like(panel), np.empty_like(of_values)
         for first in range(0, len(x), WIDTH):
+            rows = min(WIDTH, len(x) - first)
             outward = np.zeros((gradient.shape[1], WIDTH), np.float32)  # rows beyond the last: 0
-            turn(gradient, first, outward)
-            turn(x, first, panel)
+            outward[:, :rows] = gradient[first : first + rows].T
+            panel[:, :rows] = x[first : first + rows].T
             multiply_sampled(starts, columns, outward, panel, result)
             of_values += result
             multiply(starts_t, columns_t, values_t, outward, inward)
-            turn_back(inward, first, of_x)
+            of_x[first : first + rows] = inward[:, :rows].T
 
     return product, derivatives

@@ -34,26 +34,18 @@ class TorchOptions:
         self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss
     ) -> "OptionsStep":
         if self.channels_last:
-            for convolution in (m for m in model.modules() if isinstance(m, nn.Conv2d)):
-                convolution.to(memory_format=torch.channels_last)
-        return OptionsStep(model, masks, recipe, loss, self)
+            model.to(memory_format=torch.channels_last)
+        step = OptionsStep(model, masks, recipe, loss)
+        step.options = self
+        if self.compile:
+            step.model = torch.compile(model, mode=self.compile)
+        return step
 
 
 class OptionsStep(Step):
     """Autograd under `TorchOptions`."""
 
-    def __init__(
-        self,
-        model: nn.Module,
-        masks: Masks | None,
-        recipe: Recipe,
-        loss: Loss,
-        options: TorchOptions,
-    ):
-        super().__init__(model, masks, recipe, loss)
-        self.options = options
-        if options.compile:
-            self.model = torch.compile(model, mode=options.compile)
+    options: TorchOptions
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         if self.options.channels_last and x.dim() == 4:

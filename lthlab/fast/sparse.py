@@ -26,8 +26,7 @@ class CSR:
         self.values = nn.Parameter(weight.detach().flatten()[self.kept])
         self.rows = _as_int32(compressed_rows(mask))
         self.columns = _as_int32(compressed_rows(mask.t()))
-        row, column = (index.numpy() for index in mask.nonzero(as_tuple=True))
-        self.transposed = np.lexsort((row, column))
+        self.transposed = np.argsort(self.rows[1], kind="stable")  # by column, then by row
 
 
 class Sparse(Step):
@@ -37,7 +36,7 @@ class Sparse(Step):
         self, model: nn.Module, masks: Masks, recipe: Recipe, layers: dict[str, nn.Linear]
     ):
         super().__init__(model, masks, recipe, cross_entropy)
-        self.mask_model, self.keep_pruned_at_zero = self.keep_pruned_at_zero, lambda: None
+        self.keep_pruned_at_zero = lambda: None  # `store` does
         self.csr = {f"{n}.weight": CSR(m.weight, masks[f"{n}.weight"]) for n, m in layers.items()}
         self.trained |= {name: csr.values for name, csr in self.csr.items()}
         allocate_gradients(self.trained)
@@ -66,13 +65,12 @@ class Sparse(Step):
         return self.step(x.numpy(), y.numpy(), *self.arguments)
 
     def load(self) -> None:
-        self.mask_model()
-        for csr in self.csr.values():
-            csr.values.detach().copy_(csr.weight.detach().flatten()[csr.kept])
+        for name, csr in self.csr.items():
+            csr.values.detach().copy_(self.to_trained(name, csr.weight.detach()))
 
     def store(self) -> None:
-        for csr in self.csr.values():
-            csr.weight.detach().view(-1).index_copy_(0, csr.kept, csr.values.detach())
+        for name, csr in self.csr.items():
+            csr.weight.detach().copy_(self.to_parameter(name, csr.values.detach()))
 
     def to_trained(self, name: str, tensor: Tensor) -> Tensor:
         return tensor.flatten()[self.csr[name].kept] if name in self.csr else tensor
@@ -89,8 +87,7 @@ class Sparse(Step):
 
 
 def _as_int32(indices: tuple[Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray]:
-    starts, columns = (index.int().numpy() for index in indices)
-    return starts, columns
+    return tuple(index.int().numpy() for index in indices)
 
 
 def _arrays(tensors: Iterable[Tensor]) -> tuple[np.ndarray, ...]:

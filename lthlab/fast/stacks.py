@@ -7,6 +7,7 @@ runs once for all. On a GPU it saves launches; on a CPU it pays for small convol
 import copy
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +22,6 @@ from lthlab.masks import Masks, check_masks
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import Step
 from lthlab.training import Duration, History, _measurements, training
-
-PREFIX = "networks."
 
 
 class Stack(nn.Module):
@@ -47,22 +46,13 @@ class Stack(nn.Module):
         self.plan = [copy.deepcopy(models[0]).to("meta")]  # in a list: its parameters do not train
         self.networks, self.size = models[0], len(models)
         parameters, buffers = stack_module_state(models)
-        for name, tensor in (parameters | buffers).items():
-            path, _, own = name.rpartition(".")
-            module = self.networks.get_submodule(path)
-            if name in parameters:
-                wanted = tensor.requires_grad
-                module.register_parameter(own, nn.Parameter(tensor.detach().clone(), wanted))
-            else:
-                module.register_buffer(own, tensor.detach().clone())
+        for name, tensor in (*self.networks.named_parameters(), *self.networks.named_buffers()):
+            tensor.data = (parameters | buffers)[name].detach()
 
     def forward(self, x: Tensor) -> Tensor:
-        state = dict(self.networks.named_parameters()), dict(self.networks.named_buffers())
-        return vmap(self._one, in_dims=(0, 0, 0), randomness="different")(*state, x)
-
-    def _one(self, parameters: dict, buffers: dict, x: Tensor) -> Tensor:
-        self.plan[0].train(self.training)
-        return functional_call(self.plan[0], (parameters, buffers), (x,))
+        one = partial(functional_call, self.plan[0].train(self.training))
+        state = dict(self.networks.named_parameters()) | dict(self.networks.named_buffers())
+        return vmap(one, randomness="different")(state, x)
 
     @torch.no_grad()
     def store(self, models: Sequence[nn.Module]) -> None:
@@ -113,20 +103,21 @@ def train_stacked(
     if not len(models) == len(seeds) == len(masks or seeds):
         came = f"{len(models)} networks, {len(seeds)} seeds, {len(masks or seeds)} masks"
         raise InputError(f"Every network needs a seed, and masks if one has them; got {came}.")
-    for model, own in zip(models, masks or [None] * len(seeds), strict=True):
+    for model in models:
         check_reads(model, "dataset", dataset)
-        if own:
-            check_masks(model, own)
+    for model, own in zip(models, masks or (), strict=False):
+        check_masks(model, own)
     began, stack = time.perf_counter(), Stack(models)
     per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     period = count_steps(evaluate_every, per_epoch) or last
     each = [Batches(dataset, recipe.batch_size, seed, recipe.augmentation) for seed in seeds]
 
     def batches(step: int) -> tuple[Tensor, Tensor]:
-        drawn = [own(step) for own in each]
-        return torch.stack([x for x, _ in drawn]), torch.stack([y for _, y in drawn])
+        x, y = zip(*(own(step) for own in each), strict=True)
+        return torch.stack(x), torch.stack(y)
 
-    together = masks and {PREFIX + n: torch.stack([own[n] for own in masks]) for n in masks[0]}
+    names = masks[0] if masks else ()
+    together = {f"networks.{name}": torch.stack([own[name] for own in masks]) for name in names}
     options = {"stops": {*range(0, last, period), last}, "batches": batches, "step": StackedStep}
     measured = []
     for now in inside(training)(stack, dataset, recipe, together, seed=seeds[0], **options):
