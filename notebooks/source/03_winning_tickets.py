@@ -282,8 +282,8 @@ plots.show(drawings.board(3))
 #
 # ## 5. Your turn
 #
-# 1. On the [exercise sheet](exercises/03_winning_tickets.py): write one level of IMP and the rewinding, reach a verdict
-#    from intervals, and design a control. The sheet checks each.
+# 1. On the [exercise sheet](exercises/03_winning_tickets.py): write one level of IMP and the rewinding, find the
+#    missing word, reach a verdict from intervals, and design a control. The sheet checks all but the last.
 # 2. In the line that prints *ticket is matching*, change `-0.01` to `-0.002`, the
 #    margin of Frankle et al. Does the ticket still match? If not: is it worse, or are
 #    five seeds too few to tell?

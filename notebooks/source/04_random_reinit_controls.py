@@ -375,7 +375,8 @@ plots.show(drawings.board(4))
 # ## 5. Your turn
 #
 # 1. On the [exercise sheet](exercises/04_random_reinit_controls.py): write the control *shuffled* and the paired
-#    interval, name the pair that isolates one thing, and find a bug by its curve. The sheet checks each.
+#    interval, name the pair that isolates one thing, reach a verdict, write the two checks, and explain a bug by its
+#    curve. The sheet checks all but the last.
 # 2. Is a ticket's sign pattern enough to rebuild it? You draw new *sizes* and keep the signs. Which of the arms should
 #    you compare that with?
 #

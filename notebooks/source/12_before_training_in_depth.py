@@ -1097,7 +1097,7 @@ plots.show(
 # 3. A prediction that can fail: it lies between SET and RigL. Ten seeds, please.
 # </details>
 #
-# [The exercise sheet of notebook 06](exercises/06_tickets_before_training.py) has tasks with checks.
+# [The exercise sheet](exercises/12_before_training_in_depth.py) has tasks with checks.
 #
 # ## Take away
 #

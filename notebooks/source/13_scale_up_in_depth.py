@@ -646,7 +646,7 @@ for attempt in (
 # 3. Try it with the seeds from 100 on, then decide how many seeds the answer needs.
 # </details>
 #
-# [The exercise sheet of notebook 09](exercises/09_scale_up.py) has tasks with checks.
+# [The exercise sheet](exercises/13_scale_up_in_depth.py) has tasks with checks.
 #
 # ## Take away
 #
