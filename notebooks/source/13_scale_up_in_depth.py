@@ -61,20 +61,23 @@ pictures, signals = load_dataset("fashion-mini"), load_dataset("mnist1d")
 # %% [markdown]
 # ## 1. A graphics card
 #
-# There is nothing to change: `load_dataset` puts the data on an NVIDIA card if there is one, and networks follow their data. The environment
-# variable `LTHLAB_DEVICE` names another device (`cpu`, `cuda:1`, `mps`), before the data are loaded. Several processes share one
-# card: `n_jobs=2` or 3 is enough. Everything else that a card can do is an
-# option, because each changes results by rounding:
+# You need to change nothing: `load_dataset` puts the data on an NVIDIA card if there is
+# one, and networks follow their data. If you want another device, name it in the
+# environment variable `LTHLAB_DEVICE` (`cpu`, `cuda:1`, `mps`) before the data are
+# loaded. Several processes can share one card; `n_jobs=2` or 3 is enough. Everything
+# else that a card can do is an option, because it changes the results a little, by
+# rounding:
 #
 # | option | what it does | who gains |
 # |---|---|---|
-# | `channels_last=True` | colours of a pixel side by side in memory | convolutions on tensor cores |
-# | `bfloat16=True` | products in 16 bits; weights stay in 32 | large networks |
+# | `channels_last=True` | puts the colours of a pixel side by side in memory | convolutions on tensor cores (a card's units for multiplying matrices) |
+# | `bfloat16=True` | multiplies in 16 bits; weights stay in 32 | large networks |
 # | `compile="default"` | `torch.compile` fuses small operations | nearly everything, after a wait |
-# | `compile="reduce-overhead"` | the same, replayed as a CUDA graph | tiny networks, whose launches cost more than their work |
+# | `compile="reduce-overhead"` | the same, recorded once and replayed (a CUDA graph) | tiny networks: starting an operation takes longer than the operation |
 #
-# They are options of a kind of step, `lthlab.fast.TorchOptions(bfloat16=True)` for example, and go to `train`, `find_ticket` and
-# `run_experiment` as `step=...`. Masks and zeros stay exact under all of them. Measure two that do not need a compiler, here and now, in turns:
+# Write for example `step=lthlab.fast.TorchOptions(bfloat16=True)`, in `train`,
+# `find_ticket` or `run_experiment`. Masks and zeros stay exact under all of these
+# options. Two of them need no compiler. Measure them here and now, in turns:
 
 # %%
 bets.pick(
@@ -116,14 +119,17 @@ for name, median in medians.items():
 bets.reveal("13-options", min(medians, key=medians.get))
 
 # %% [markdown]
-# On a processor these say something about your processor only. `python benchmarks/gpu.py` measures all options on a card: images per
-# second, share of the card's peak, kernel launches per step.
+# Measured on a processor, these numbers say nothing about a card. On a card `python
+# benchmarks/gpu.py` measures all options: images per second, share of the card's peak
+# speed, and operations started per step.
 #
 # ## 2. Many networks in one step
 #
-# The networks of this course are tiny, and a tiny network on a fast machine mostly waits for Python to say what is next. If you train
-# ten seeds anyway, why not say it once for all ten? Give every parameter one more axis, for the seed, and let each operation run
-# over all of them (`torch.func`; PyTorch calls it *model ensembling*).
+# The networks of this course are tiny, and on a fast machine a tiny network mostly
+# waits for Python to say what comes next. If you train ten seeds anyway, why not say it
+# once for all ten? Give every parameter one more axis, for the seed, and let each
+# operation run over all of them (`torch.func` does this; PyTorch calls it *model
+# ensembling*). We call it *stacking*.
 
 # %%
 bets.number(
@@ -178,13 +184,16 @@ plots.show(
 bets.reveal("13-stack", gains["resnet1d-4"][-1])
 
 # %% [markdown]
-# *Measured here, one core or one card, medians of four turns; time of the trainings one after the other, divided by the time of all in one step.
-# Above the dotted line stacking pays.*
+# *Measured here, one core or one card, medians of four turns: the time of the trainings
+# one after the other, divided by the time of all in one step. Above the dotted line
+# stacking pays.*
 #
-# The residual network gains: it calls dozens of small operations per step. The MLP gains little or loses: `lthlab` already trains it
-# with a handful of calls written by hand (notebook 07), sparse ones on their kept weights alone, and stacking has to go the long
-# way through autograd. So measure before you choose. `run_experiment` does not stack; for a script of your own there is
-# `lthlab.fast.train_stacked`, which takes a seed, and masks if you like, for each network:
+# The residual network gains: it calls dozens of small operations per step. The MLP
+# gains little or loses. `lthlab` already trains it with a handful of calls written by
+# hand (notebook 07), while stacking has to leave the gradients to PyTorch. So measure
+# before you choose. `run_experiment` does not stack. In a script of your own you can
+# use `lthlab.fast.train_stacked`, which takes a seed for each network, and masks if you
+# like:
 
 # %%
 short = replace(recipe_for("resnet1d-4", "mnist1d"), duration="1ep", lr=0.05)
@@ -200,17 +209,21 @@ print(f"validation accuracies of {len(apart)} trainings: {apart.count(0)} the sa
 print(f"the others apart by at most {max(apart):.1f} points")
 
 # %% [markdown]
-# The differences are rounding: sums are taken in another order, and a difference in the seventh digit can grow from step to step, the
-# faster the higher the learning rate (0.05 here, an eighth of the usual). Both are equally right, but they are not the
-# same bits. That is why the *kind of step* is part of what names a run's folder: the compiled step of notebook 07 and the options of
-# section 1 round in their own ways, too.
+# The differences come from rounding. Sums are taken in another order, and a difference
+# in the seventh digit can grow from step to step. The higher the learning rate, the
+# faster it grows (0.05 here, an eighth of the usual). Both results are equally right,
+# but they are not the same to the last bit. The compiled step of notebook 07 and the
+# options of section 1 round in their own ways, too. That is why the *kind of step* is
+# part of the name of a run's folder.
 
 # %% [markdown]
 # ## 3. What will it cost?
 #
-# Before you move to a larger machine, estimate. The cost of an experiment is a product: **FLOPs of one step x steps x levels x
-# arms x seeds**. Only the first factor needs a computer, and `lthlab.cost.training_flops` counts it without training anything. Time is
-# FLOPs divided by what your machine achieves. Is that one number? Measure a few networks:
+# Before you move to a larger machine, estimate. The cost of an experiment is a product:
+# **FLOPs of one step x steps x levels x arms x seeds**. Only the first factor needs a
+# computer, and `lthlab.cost.training_flops` counts it without training anything. Time
+# is FLOPs divided by the rate of your machine, in FLOPs per second (FLOP/s). Is this
+# rate one number for all networks? Measure a few:
 
 # %%
 of_signals = [(name, signals) for name in ("mlp-100-100-100", "resnet1d-8")]
@@ -225,6 +238,8 @@ for name, data in (*of_signals, *((name, pictures) for name in names)):
     rows.append((name, f"{count:,}", flops, seconds, flops / seconds))
 columns = ["network", "parameters", "FLOPs per step", "seconds per step", "FLOP/s"]
 measured = pd.DataFrame(rows, columns=columns)
+rates = measured["FLOP/s"]
+print(f"The highest rate is {rates.max() / rates.min():.0f} times the lowest.")
 measured.style.format(dict.fromkeys(columns[2:], "{:.1e}"))
 
 # %%
@@ -248,12 +263,16 @@ plots.show(
 # %% [markdown]
 # *Measured here, one core or one card, the fastest of three short runs for each network.*
 #
-# Not one number: points above the line waste time on something else than arithmetic. The rate differs from network to network, so
-# an estimate from FLOPs alone is good to a factor of a few. That is enough to know whether an experiment takes a coffee break, a
-# night or a lifetime.
+# No, it is not: networks above the line spend time on something other than arithmetic.
+# The larger networks of the picture lie near the line, the tiny ones can lie far above
+# it. If you take the highest rate, an estimate from FLOPs alone is too low, for tiny
+# networks by up to the factor that is printed above the table. Even that is enough to
+# know whether an experiment takes a coffee break, a night or a lifetime.
 #
-# Now the papers' experiments, and what they would be for larger networks. Lengths and rates are the papers'; how far to prune is our
-# choice; tickets only, without controls; each level trains the whole network once, as implementations with masks do.
+# Now make the bill for the papers' experiments, and for what they would be with larger
+# networks. The lengths are the papers'; how far to prune is our choice. Only tickets
+# are counted, no controls. Each level trains the whole network
+# once, as programs with masks do.
 
 
 # %%
@@ -321,20 +340,28 @@ numbers = bill.columns.drop(["experiment", "trainings per seed", "seeds"])
 bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 
 # %% [markdown]
-# *Lengths: `recipe_for` (Frankle & Carbin 2019), 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences of
-# 128, at the end 512 tokens (Devlin et al. 2019), 300 billion tokens (Brown et al. 2020). The first four are pruned at their recipe's rates,
-# the others by 20 % of what is left each time; nobody has pruned BERT or GPT-3 this way from their first step: those rows are extrapolation. CO2e: 700 W
-# per GPU, overhead 1.1, 480 g per kWh. The GPU's days are too optimistic for small networks: those of LeNet leave less than a microsecond for a
-# step, and starting a single operation on a card takes longer than that.*
+# *Lengths: `recipe_for` (Frankle & Carbin 2019); 90 epochs of ImageNet (Frankle et al.
+# 2020); one million steps of 256 sequences, most of 128 tokens, at the end of 512
+# (Devlin et al. 2019); 300 billion tokens (Brown et al. 2020). The first four are
+# pruned at their recipe's rates, the others by 20 % of what is left each time. Nobody
+# has pruned BERT or GPT-3 this way from their first step: those rows are extrapolation.
+# CO2e, the climate effect as carbon dioxide: 700 W per GPU, overhead 1.1, 480 g per
+# kWh. For small networks the GPU's days are too optimistic: LeNet's would leave less
+# than a microsecond for a step, and starting a single operation on a card takes longer
+# than that.*
 #
-# Two things to see. First, IMP multiplies a bill by the number of levels, and for GPT-3 that is the difference between
-# very expensive and out of the question. **The search is one reason why tickets are not in daily use.** Hardware that gains little from scattered zeros
-# (notebook 07) is another; that large networks have no known tickets at their first values (notebook 05) is a third. Second, the first rows
-# are cheap: *how* and *why* tickets work can be studied on small networks. Whether
-# they work the same way in large ones is a question that small networks cannot answer.
+# The bill shows two things. First, IMP multiplies a bill by the number of levels. For
+# GPT-3 that is the difference between very expensive and out of the question. **The
+# search is one reason why tickets are not in daily use.** Hardware that gains little
+# from scattered zeros (notebook 07) is another; that large networks have no known
+# tickets at their first values (notebook 05) is a third. Second, the first rows are
+# cheap: *how* and *why* tickets work can be studied on small networks. Whether they
+# work the same way in large ones is a question that small networks cannot answer.
 #
-# If a training cost in proportion to its density, a search would be a geometric sum, five dense trainings at most. For fully
-# connected layers on a processor it is cheaper than one dense training per level, and dearer than that sum. Measure a search here:
+# Does each level really cost a whole training? If the cost of a training were
+# proportional to its density, a search would be a geometric sum: never more than five
+# dense trainings. For fully connected layers on a processor the truth lies in between.
+# Measure a search:
 
 # %%
 lenet, recipe = build_model("lenet-300-100", pictures), Recipe("adam", 1.2e-3)
@@ -374,13 +401,16 @@ print(f"and any number of them no more than {1 / 0.2:.0f}")
 # %% [markdown]
 # ## 4. The paper's LeNet, at full length
 #
-# One row of that bill was paid. The reference run `fashion-mnist` is the paper's recipe, uncut, on all 60,000 pictures of
-# Fashion-MNIST in place of MNIST (`python benchmarks/reference.py fashion-mnist` makes it again).
+# We have paid one row of that bill, LeNet's, though on other pictures. The reference
+# run `fashion-mnist` is the paper's recipe at full length, on Fashion-MNIST in place of
+# MNIST: 55,000 pictures to train on and 5,000 for validation (`python
+# benchmarks/reference.py fashion-mnist` makes it again).
 
 # %%
 bets.pick(
     "13-full",
-    "At full length, against dense, the ticket of 3.6 % of the weights ends",
+    "At full length, compared with the dense network, the ticket with 3.6 % of the "
+    "weights ends",
     ["above it", "not to be told apart", "below it"],
 )
 
@@ -425,7 +455,8 @@ ax.set(ylabel="ticket minus another arm, points")
 ax.legend()
 plots.show(
     "Ticket minus dense and minus reinitialised, by weights kept: against dense it "
-    "falls from zero to about one point below; against reinitialised it is above zero."
+    "falls from about zero to more than a point below; against reinitialised it lies "
+    "above zero from a fifth of the weights on."
 )
 
 # %%
@@ -442,13 +473,18 @@ print(f"ticket minus dense at 3.6 %, in points: {gap.points()}")
 bets.reveal("13-full", told)
 
 # %% [markdown]
-# *Test accuracy at the end of training in points, paired over seeds, 95 % intervals; grey: the dense network. Network, data order and
-# recipe are those of each seed. The test set was looked at once per training.*
+# *First picture: test accuracy, the grey band is the dense network's. Second picture:
+# differences in points, paired by seed: network and data order are the same. 95 %
+# intervals, n = 5, test accuracy at the end of training. The test set was looked at
+# once per training.*
 #
-# At a fifth of the weights it is the paper's picture: the ticket is as good as the dense network, and with new values the same
-# wiring is not. But look at the sparse end, and compare with notebook 03: there, on a seventh of the pictures and with a short training, tickets
-# of a few percent of the weights were *better* than the dense network; here they are worse. Two things differ, the amount of data and the
-# length, so this does not say which of them does it. It does say that "matching at 3.6 %" belongs to a setting, not to a network.
+# At a fifth of the weights it is the paper's picture: the ticket is as good as the
+# dense network, and with new values the same wiring is not. But look at the sparse end,
+# and compare with notebook 03. There, on a seventh of the pictures and with a short
+# training, tickets with a few percent of the weights were *better* than the dense
+# network. Here they are worse. Two things differ, the amount of data and the length, so
+# we cannot say which of the two is the reason. But "matching at 3.6 %" belongs to a
+# setting, not to a network.
 
 # %%
 race = full.query("split == 'validation' and metric == 'accuracy'")
@@ -462,14 +498,14 @@ plots.show(
 )
 
 # %% [markdown]
-# *The first 20,000 of the steps, at level 12 for the two sparse networks; mean and 95 % band over seeds, validation pictures.* Tickets
-# learn faster here, too.
+# *The first 20,000 of all steps; the two sparse networks are those of level 12. Mean
+# and 95 % band over seeds, validation pictures.* Tickets learn faster here, too.
 
 # %% [markdown]
 # ## 5. CIFAR-10, with one line
 #
-# With a network connection or the files at hand, the papers' experiments on CIFAR-10 start like this (on a graphics card, or with much
-# patience):
+# The papers' experiments on CIFAR-10 start with one line. They need the files or a
+# network connection, and a graphics card or much patience:
 #
 # ```python
 # table = run_experiment("resnet-20", "cifar10", rewind_to="1000it", levels=12, seeds=range(5), folder="tickets")
@@ -487,9 +523,10 @@ pd.DataFrame(recipes, index=names)[columns]
 # %% [markdown]
 # *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I. Their resnet-20 is called Resnet-18. `warmup` counts steps.*
 #
-# Why three recipes for one network? At a learning rate of 0.1 the paper found no tickets at the initial values. At 0.01, and at 0.03 with
-# a slow start of 20,000 steps, it did, though at 0.01 all networks end lower. Rewinding to an early step (notebook 05, `rewind_to` in the line above) later
-# made 0.1 work.
+# Why are there three recipes for one network? At a learning rate of 0.1 the paper found
+# no tickets at the initial values. At 0.01 it did, but there all networks end lower. It
+# also found them at 0.03 with a slow start of 20,000 steps. Later, rewinding to an
+# early step made 0.1 work (notebook 05; `rewind_to` in the line above).
 
 # %%
 fig, (left, right) = plt.subplots(1, 2, figsize=(12, 3.8))
@@ -518,10 +555,15 @@ plots.show(
 )
 
 # %% [markdown]
-# *Left: the learning rates. Right: what is left of the convolutions and of the fully connected layers (without the last one), by level;
-# convolutions use each weight at every place of a picture, and the paper prunes them more gently.*
+# *Left: the learning rates. Right: what is left of the convolutions and of the fully
+# connected layers (without the last one), by level. Some lines lie
+# on top of each other: the convolutions of conv-2 and conv-4, and the fully connected
+# layers of all three.* A convolution uses each weight at every place of a picture, and
+# the paper prunes convolutions more gently.
 #
-# Augmentation happens on the device, for a whole batch at once. The same seed moves the same picture in the same way at every level:
+# *Augmentation* moves and mirrors the training pictures a little, so that the network
+# never sees quite the same one twice. It happens on the device, for a whole batch at
+# once. The same seed moves the same picture in the same way at every level:
 
 # %%
 from lthlab.batches import draw_moves, shift_and_flip
@@ -540,10 +582,13 @@ plots.show(
 )
 
 # %% [markdown]
-# No CIFAR-10 on this machine? Then see at least that the path leads there. CIFAR-10's binary format is as simple as a format can be: one byte
-# for the class, then 3 x 32 x 32 bytes for the pixels. So here are 8,000 pictures of Fashion-MNIST, framed to 32 x 32 and printed in
-# colour, in files that look like CIFAR-10's. `lthlab` holds 5,000 training pictures back for validation, as the paper does, so
-# few are left to train on.
+# *Negative numbers mean up and left. Grey is the margin that comes into view.*
+#
+# No CIFAR-10 on this machine? You can still see that the line works. CIFAR-10's binary
+# format is as simple as a format can be: one byte for the class, then 3 x 32 x 32 bytes
+# for the pixels. So write 8,000 pictures of Fashion-MNIST, framed to 32 x 32 and
+# coloured, into files that look like CIFAR-10's. `lthlab` holds 5,000 training pictures
+# back for validation, as the paper does, so few are left to train on.
 
 # %%
 cifar_folder = scratch / "data" / "cifar-10-batches-bin"
@@ -598,8 +643,14 @@ print((table["split"] == "test").sum(), "trainings of ShuffleNet")
 print("densities", *sorted(table["density"].round(3).unique(), reverse=True))
 
 # %% [markdown]
-# If something stands in the way, one sentence says what: a network with nothing to prune; a recipe that prunes the output layer at half the rate, and a network
-# whose output layer goes by another name; a control that needs new initial values, and a function that always gives the same; two answers to one question.
+# If something stands in the way, a sentence or two say what it is. Make four mistakes:
+#
+# 1. a network with nothing to prune;
+# 2. a recipe with a rate of its own for the output layer, and a network whose output
+#    layer has another name than the recipe expects;
+# 3. a control that needs new initial values, and a function that always gives the same
+#    ones;
+# 4. two answers to one question: how many levels, and down to which density.
 
 
 # %%
@@ -641,8 +692,9 @@ for attempt in (
 # 1. Dask starts both again (a `LocalCluster` watches its workers and replaces them), and the call goes on; two trainings were
 #    lost. On a cluster whose workers do not come back, the call waits for new ones. Either way every finished level is in
 #    `folder`.
-# 2. Not the seeds: below three there is no interval. Levels are cheap to save when you know which densities matter
-#    (`control_levels` for the controls), steps when the effect shows early. Arms that answer no question are dearest.
+# 2. Not the seeds: with fewer than three an interval says next to nothing. You can save
+#    levels if you know which densities matter (`control_levels` for the controls), and
+#    steps if the effect shows early. Drop arms that answer no question first.
 # 3. Try it with the seeds from 100 on, then decide how many seeds the answer needs.
 # </details>
 #
@@ -652,9 +704,12 @@ for attempt in (
 #
 # - Tiny networks wait for Python, large ones for arithmetic. Stack the first, give the second 16 bits and a compiler, and
 #   measure.
-# - An estimate from FLOPs is good to a factor of a few: enough to tell a coffee break from a lifetime.
-# - At the paper's length on all of Fashion-MNIST a fifth of the weights is as good as all; 3.6 % are not.
-# - The papers' recipes come with one line, and whatever stands in the way of your model says so in one sentence.
+# - An estimate from FLOPs can be far too low for tiny networks, and comes nearer for
+#   large ones. Still it is enough to tell a coffee break from a lifetime.
+# - At the paper's length, on all of Fashion-MNIST, a ticket with a fifth of the weights
+#   is as good as the dense network. One with 3.6 % is not.
+# - The papers' recipes come with one line. If something stands in the way of your own
+#   model, a sentence or two tell you what.
 #
 # **Sources**: J. Frankle and M. Carbin, *The Lottery Ticket Hypothesis*, ICLR 2019. J. Frankle et al., *Linear Mode Connectivity
 # and the Lottery Ticket Hypothesis*, ICML 2020. J. Devlin et al., *BERT*, NAACL 2019. T. Brown et al., *Language Models are
