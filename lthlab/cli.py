@@ -10,10 +10,10 @@ from pathlib import Path
 
 def notebooks() -> list[Path]:
     """The notebooks and their pages: the repository's, else those that the wheel brought."""
-    here = sorted(Path(__file__).parent.parent.glob("notebooks/[0-9][0-9]_*.ipynb"))
-    here += sorted(Path(__file__).parent.parent.glob("notebooks/*.md")) if here else []
+    folder = Path(__file__).parent.parent / "notebooks"
+    here = [*folder.glob("[0-9][0-9]_*.ipynb"), *folder.glob("*.md")]
     brought = [file for file in files("lthlab") or [] if "share/lthlab/notebooks" in str(file)]
-    return here or [Path(file.locate()) for file in brought]
+    return sorted(here) or [Path(file.locate()) for file in brought]
 
 
 def main() -> None:

@@ -79,11 +79,11 @@ def network(
         largest = float(values.abs().max()) or 1
         for into, out in product(*drawn[x : x + 2]):
             kept, value = int(mask[out, into]), float(values[out, into]) / largest
-            sign = ("reinitialised" if value < 0 else "ticket") if weights else "dense"
-            line = {"color": arm_color(sign) if kept else "#d0d0d0"}
-            line["linestyle"] = "--" if value < 0 else "-"
+            positive = "ticket" if weights else "dense"
+            like, dash = ("reinitialised", "--") if value < 0 else (positive, "-")
+            line = {"color": arm_color(like) if kept else "#d0d0d0", "zorder": 1 + kept}
             ends = (into + 0.5) / sizes[x], (out + 0.5) / sizes[x + 1]
-            ax.plot([x, x + 1], ends, linewidth=0.7 + 1.5 * abs(value), zorder=1 + kept, **line)
+            ax.plot([x, x + 1], ends, dash, linewidth=0.7 + 1.5 * abs(value), **line)
     for x, neurons in enumerate(drawn):
         for y in neurons:
             ax.plot(x, (y + 0.5) / sizes[x], "ow", markeredgecolor=_INK, clip_on=False)
@@ -130,10 +130,9 @@ def arms(names: list[str], ax: Axes | None = None) -> str:
     layer, "new", of "one size" or, where others survive, theirs. Raises ValueError for an arm that
     is not in assets/arms.csv.
     """
-    known, rows = pd.read_csv(_ASSETS / "arms.csv", index_col="arm"), {}
-    for name in names:
-        admit("names", name, Literal[*known.index])
-        rows[name] = known.loc[name], known.loc[name] == "● own"
+    known = pd.read_csv(_ASSETS / "arms.csv", index_col="arm")
+    admit("names", names, list[Literal[*known.index]])
+    rows = {name: (known.loc[name], known.loc[name] == "● own") for name in names}
     ax = _cells(ax, rows, 1.4, "")
     ax.xaxis.tick_top()
     ax.set_xticks(np.arange(4) + 0.5, known.columns)

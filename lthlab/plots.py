@@ -1,7 +1,5 @@
 """Pictures of tidy tables, one colour per arm throughout the course (safe for the colour-blind)."""
 
-import base64
-import io
 from collections.abc import Iterable
 from typing import Annotated
 
@@ -10,9 +8,10 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from IPython.core.pylabtools import print_figure
 from IPython.display import display
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from lthlab.arms import ARMS
 from lthlab.border import InputError, Name, checked
@@ -25,7 +24,7 @@ Measured = Annotated[
     "the table of a history or of run_experiment",
     lambda table: {"split", "metric", "epoch"} <= {*table},
 ]
-# What is drawn beside arms: ways to prune, and the reader's own method.
+# What is drawn beside arms: ways to prune.
 OTHERS = {
     "magnitude": ("#029e73", ()),
     "magnitude, global": ("#56b4e9", (4, 1.5)),
@@ -33,12 +32,8 @@ OTHERS = {
     "global": ("#56b4e9", (4, 1.5)),
     "OBD": ("#cc78bc", (1, 1)),
     "OBD, layer": ("#cc78bc", (2, 2)),
-    "iterative": ("#029e73", ()),
-    "one-shot": ("#56b4e9", (4, 1.5)),
-    "one-shot, 3 epochs": ("#56b4e9", (1, 1)),
     "other order": ("#029e73", (3, 1, 1, 1)),
     "small dense": ("#ca9161", (5, 1)),
-    "my score": ("#5c2985", (5, 1, 1, 1)),
     "wanda": ("#de8f05", (3, 1)),
     "sparsegpt": ("#0173b2", (5, 1, 1, 1)),
 }
@@ -54,12 +49,9 @@ _UNKNOWN = (
 
 def look(arm: str, position: int = 0) -> tuple[str, tuple[float, ...]]:
     """Colour and dashes of an arm everywhere; a variant ("OBD, global") has those of a word."""
-    for word in (arm, *str(arm).split(", ")):
-        if word in ARMS:
-            return ARMS[word].color, ARMS[word].dashes
-        if word in OTHERS:
-            return OTHERS[word]
-    return _UNKNOWN[position % len(_UNKNOWN)]
+    known = OTHERS | {name: (own.color, own.dashes) for name, own in ARMS.items()}
+    unknown = _UNKNOWN[position % len(_UNKNOWN)]
+    return next((known[word] for word in (arm, *str(arm).split(", ")) if word in known), unknown)
 
 
 def arm_color(arm: str, position: int = 0) -> str:
@@ -76,11 +68,8 @@ def use_style() -> None:
 @checked
 def show(alternative: Name) -> None:
     """Show the current figure with a text alternative, for those who cannot see it."""
-    buffer = io.BytesIO()
-    plt.savefig(buffer, format="png", bbox_inches="tight")
+    described = {"text/plain": alternative, "image/png": print_figure(plt.gcf(), base64=True)}
     plt.close()
-    picture = {"image/png": base64.b64encode(buffer.getvalue()).decode()}
-    described = {"text/plain": alternative, **picture}
     display(described, raw=True, metadata={"image/png": {"alt": alternative}})
 
 
@@ -140,39 +129,18 @@ def accuracy_by_density(
 @checked
 def density_axis(ax: Axes, densities: Iterable[float]) -> None:
     """A logarithmic axis of densities in percent that runs from dense to sparse."""
-    low = min(densities)
-    ticks = [
-        tick
-        for tick in (1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
-        if tick >= low * 0.75
-    ]
-    ax.set(xscale="log", xlabel="weights kept", xlim=(1.15, low * 0.87))
-    ax.xaxis.set(
-        major_locator=FixedLocator(ticks),
-        minor_locator=NullLocator(),
-        major_formatter=percent,
-    )
+    ax.set(xscale="log", xlabel="weights kept", xlim=(1.15, min(densities) * 0.87))
+    major = LogLocator(subs=(1, 2, 5), numticks=99)
+    ax.xaxis.set(major_locator=major, minor_locator=NullLocator(), major_formatter=percent)
 
 
 @checked
-def weight_histogram(
-    weights: torch.Tensor, cut: float | None = None, ax: Axes | None = None, **options
-) -> Axes:
-    """How the values of a weight matrix are spread; shaded is what a magnitude `cut` would drop."""
+def weight_histogram(weights: torch.Tensor, ax: Axes | None = None, **options) -> Axes:
+    """How the values of a weight matrix are spread."""
     ax = ax or plt.subplots()[1]
     values = weights.detach().flatten().cpu().numpy()
-    sns.histplot(
-        x=values, element="step", ax=ax, **{"bins": 100, "color": arm_color("dense")} | options
-    )
-    if cut is not None:
-        ax.axvspan(
-            -cut,
-            cut,
-            color=arm_color("reinitialised"),
-            alpha=0.25,
-            label=f"below {cut:.3f}: pruned",
-        )
-        ax.legend()
+    options = {"bins": 100, "color": arm_color("dense"), "element": "step"} | options
+    sns.histplot(x=values, ax=ax, **options)
     ax.set(xlabel="value of the weight", ylabel="number of weights")
     return ax
 
@@ -181,14 +149,11 @@ def weight_histogram(
 def layer_bars(masks: dict[str, Masks], ax: Axes | None = None) -> Axes:
     """The fraction kept in each layer, for several masks by name."""
     ax = ax or plt.subplots()[1]
-    rows = [
-        (name, layer.removesuffix(".weight"), kept)
-        for name, mask in masks.items()
-        for layer, kept in layer_densities(mask).items()
-    ]
-    table = pd.DataFrame(rows, columns=["arm", "layer", "density"])
+    table = pd.DataFrame({name: layer_densities(mask) for name, mask in masks.items()})
+    table = table.rename(lambda layer: layer.removesuffix(".weight")).rename_axis("layer")
+    rows = table.melt(var_name="arm", ignore_index=False)
     colours = [arm_color(name, i) for i, name in enumerate(masks)]
-    sns.barplot(table, x="layer", y="density", hue="arm", palette=colours, ax=ax)
+    sns.barplot(rows, x="layer", y="value", hue="arm", palette=colours, ax=ax)
     for bars in ax.containers:
         ax.bar_label(bars, fmt=lambda kept: f"{100 * kept:.1f} %", fontsize=9)
     ax.legend(title=None)

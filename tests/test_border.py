@@ -203,7 +203,6 @@ def world(tiny, tmp_path, monkeypatch):
         "density_axis.densities": [1.0, 0.1],
         "alternative": "a picture",
         "weights": model.fc1.weight,
-        "cut": None,
         "by": "arm",
         "lines.x": "seed",
         "lines.y": "value",

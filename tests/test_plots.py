@@ -143,7 +143,6 @@ def test_every_arm_looks_as_it_was_declared(arm):
         ["ticket", "random", "magnitude at init", "SNIP", "GraSP", "SynFlow"],
         ["dense", "ERK", "RigL", "SET", "Early-Bird"],
         ["random", "magnitude, layer", "magnitude, global", "OBD, layer", "OBD, global"],
-        ["dense", "iterative", "one-shot, 3 epochs", "one-shot, as many epochs"],
         ["layer", "global"],
     ],
 )
@@ -210,7 +209,8 @@ def test_the_density_axis_runs_from_dense_to_sparse_in_percent():
     left, right = ax.get_xlim()
     assert left > 1 and right < 0.1, "dense on the left, and no point is cut off"
     assert ax.get_xscale() == "log"
-    assert list(ax.get_xticks()) == [1, 0.5, 0.2, 0.1]
+    shown = [tick for tick in ax.get_xticks() if right <= tick <= left]
+    assert sorted(shown) == pytest.approx([0.1, 0.2, 0.5, 1])
     labels = [ax.xaxis.get_major_formatter()(tick) for tick in (1, 0.5, 0.036)]
     assert labels == ["100 %", "50 %", "3.6 %"]
 
@@ -236,7 +236,7 @@ def test_the_ticks_of_an_accuracy_do_not_repeat(spread):
 
 def test_other_names_differ_in_more_than_colour():
     assert len({look("k", position)[1] for position in range(6)}) == 6
-    for one, other in (("layer", "global"), ("iterative", "one-shot"), ("magnitude", "OBD")):
+    for one, other in (("layer", "global"), ("magnitude", "OBD")):
         assert look(one)[1] != look(other)[1]
 
 
@@ -247,15 +247,12 @@ def area(vertices: np.ndarray) -> float:
 
 def test_the_histogram_counts_every_weight_once(tiny):
     weight = build_model("mlp-100-100", tiny).fc2.weight
-    ax = weight_histogram(weight, cut=0.05)
+    ax = weight_histogram(weight)
     outline = ax.collections[0].get_paths()[0].vertices
     width = float(weight.detach().max() - weight.detach().min()) / 100
     assert area(outline) / width == pytest.approx(weight.numel(), rel=1e-4)
     counts = np.histogram(weight.detach().numpy(), bins=100)[0]
     assert outline[:, 1].max() == counts.max()
-    shaded = ax.patches[0].get_extents().transformed(ax.transData.inverted())
-    assert (shaded.x0, shaded.x1) == pytest.approx((-0.05, 0.05))
-    assert ax.get_legend().get_texts()[0].get_text() == "below 0.050: pruned"
 
 
 def test_bars_are_as_high_as_the_layers_are_dense(tiny):

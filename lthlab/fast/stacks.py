@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from lthlab.batches import Batches
 from lthlab.border import InputError, checked, inside
-from lthlab.data import Dataset, Split
+from lthlab.data import Dataset
 from lthlab.fits import check_reads
 from lthlab.masks import Masks, check_masks
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import Step
-from lthlab.training import Duration, History, _measurements, training
+from lthlab.training import Duration, History, _measurements, measure, training
 
 
 class Stack(nn.Module):
@@ -44,7 +44,7 @@ class Stack(nn.Module):
         models = [copy.deepcopy(model).train() for model in models]
         self.keep_dense = getattr(models[0], "keep_dense", ())
         self.plan = [copy.deepcopy(models[0]).to("meta")]  # in a list: its parameters do not train
-        self.networks, self.size = models[0], len(models)
+        self.networks = models[0]
         parameters, buffers = stack_module_state(models)
         for name, tensor in (*self.networks.named_parameters(), *self.networks.named_buffers()):
             tensor.data = (parameters | buffers)[name].detach()
@@ -60,15 +60,6 @@ class Stack(nn.Module):
         state = self.networks.state_dict()
         for number, model in enumerate(models):
             model.load_state_dict({name: tensor[number] for name, tensor in state.items()})
-
-    @torch.no_grad()
-    def measure(self, split: Split) -> Tensor:
-        """Mean loss and accuracy of each network over a split: (networks, 2)."""
-        self.eval()
-        parts = [self(x.expand(self.size, *x.shape)) for x in split.x.split(500)]
-        logits, y = torch.cat(parts, 1), split.y.expand(self.size, -1)
-        loss = F.cross_entropy(logits.transpose(1, 2), y, reduction="none").mean(1)
-        return torch.stack([loss, (logits.argmax(2) == y).float().mean(1)], 1)
 
 
 class StackedStep(Step):
@@ -121,8 +112,8 @@ def train_stacked(
     options = {"stops": {*range(0, last, period), last}, "batches": batches, "step": StackedStep}
     measured = []
     for now in inside(training)(stack, dataset, recipe, together, seed=seeds[0], **options):
-        measured.append((now.step, stack.measure(dataset.validation)))
-    stack.store(models)
+        stack.store(models)
+        measured.append((now.step, [measure(model, dataset.validation) for model in models]))
     seconds = (time.perf_counter() - began) / len(models)
     histories = []
     for number in range(len(models)):

@@ -7,6 +7,7 @@ no guess, `reveal` shows the answer alone.
 import html
 import json
 from collections.abc import Callable, Iterable, Sequence
+from operator import eq
 from pathlib import Path
 
 import ipywidgets
@@ -25,12 +26,12 @@ class Bet(ipywidgets.VBox):
     """A form; a page without a kernel shows its question, as text.
 
     `read` makes a guess of the controls' values, None while there is none; `holds(guess, answer)`
-    says whether a guess was right; `draw(guess, answer)` draws both.
+    says whether a guess was right; `draw(guess, answer)` draws both, and nothing is right.
     """
 
-    options: tuple[str, ...] = ()  # what an answer can be, where it is chosen
+    options: Sequence[str] = ()  # what an answer can be, where it is chosen
 
-    def __init__(self, name: str, text: str, controls: list, read: Callable, holds=None, draw=None):
+    def __init__(self, name: str, text: str, controls: list, read: Callable, holds=eq, draw=None):
         self.name, self.controls, self.read = name, controls, read
         self.holds, self.draw, self.noted = holds, draw, ipywidgets.HTML()
         self.text = _framed(f"<b>Your bet.</b> {html.escape(text)}")
@@ -70,22 +71,16 @@ def order(name: str, question: str, options: Sequence[str]) -> Bet:
 
 
 def _choice(name, question, options, controls, read) -> Bet:
-    sure = ipywidgets.SelectionSlider(
-        options=[(f"{share} %", share / 100) for share in range(0, 101, 10)],
-        value=0.5,
-        description="I am sure:",
-    )
+    shares = [(f"{share} %", share / 100) for share in range(0, 101, 10)]
+    sure = ipywidgets.SelectionSlider(options=shares, value=0.5, description="I am sure:")
 
     def kept(*values):
         guess = read(*values[:-1])
         return None if guess is None else {"guess": guess, "sure": values[-1]}
 
-    def holds(guess, answer):
-        return guess == answer
-
     offered = "; ".join(f"({'abcdefghij'[n]}) {option}" for n, option in enumerate(options))
-    bet = Bet(name, f"{question}: {offered}?", [*controls, sure], kept, holds)
-    bet.options = tuple(options)
+    bet = Bet(name, f"{question}: {offered}?", [*controls, sure], kept)
+    bet.options = options
     return bet
 
 
@@ -138,11 +133,10 @@ def curve(
             ax.plot(places, guess, "s--", color="#de8f05", label="your bet")
         ax.set(xlabel=xlabel, ylabel=ylabel, ylim=(low, high))
         ax.set_xticks(places, [f"{place:g}" for place in x])
-        ax.legend()
+        ax.legend(title=None if guess else "You made no bet.")
         found = ", ".join(f"{y:.3g} at {place:g}" for place, y in zip(x, answer, strict=True))
-        plots.show(
-            f"{ylabel} against {xlabel}: {found}{', with your bet beside it' * bool(guess)}."
-        )
+        beside = ", with your bet beside it." if guess else ". You made no bet."
+        plots.show(f"{ylabel} against {xlabel}: {found}{beside}")
 
     return Bet(name, f"{question}. Set each height.", heights, read, draw=draw)
 
@@ -163,29 +157,22 @@ def reveal(name: str, answer: str | float | Sequence) -> None:
     if bet.options and not {*([answer] if isinstance(answer, str) else answer)} <= {*bet.options}:
         raise ValueError(f"The answer to {name!r} must be of {[*bet.options]}; got {answer!r}.")
     guess = kept.get(name, {}).get("guess")
-    if guess is None:
-        said = "You made no bet."
-    elif bet.holds is None:
-        said = ""
-    else:
+    if bet.draw:
+        return bet.draw(guess, answer)
+    said = "You made no bet."
+    if guess is not None:
         kept[name]["right"] = bool(bet.holds(guess, answer))
         _write(kept)
         verdict = "You were right." if kept[name]["right"] else "Not so."
         said = f"Your bet: {_words(guess)}. {verdict}"
-    if bet.draw:
-        bet.draw(guess, answer)
-        text = said
-    else:
-        text = f"The answer: <b>{html.escape(_words(answer))}</b>. {html.escape(said)}"
-    display(HTML(_framed(text)))
+    _show(f"The answer: <b>{html.escape(_words(answer))}</b>. {html.escape(said)}")
 
 
 def calibration() -> None:
     """Show how sure the reader was, and how often right: of all bets with an answer so far."""
     told = [bet for bet in guesses().values() if "right" in bet]
     if not told:
-        display(HTML(_framed("You have made no bets with an answer yet.")))
-        return
+        return _show("You have made no bets with an answer yet.")
     right, sure = sum(bet["right"] for bet in told), sum(bet["sure"] for bet in told) / len(told)
     chance = binomtest(right, len(told)).proportion_ci(method="wilson")
     if chance.low > sure:
@@ -194,13 +181,9 @@ def calibration() -> None:
         verdict = "You were surer than you were right."
     else:
         verdict = "That agrees, as far as so few bets can tell."
-    display(
-        HTML(
-            _framed(
-                f"{len(told)} bets, {right} right: {right / len(told):.0%} (95 % interval "
-                f"{chance.low:.0%} to {chance.high:.0%}). You were {sure:.0%} sure. {verdict}"
-            )
-        )
+    _show(
+        f"{len(told)} bets, {right} right: {right / len(told):.0%} (95 % interval "
+        f"{chance.low:.0%} to {chance.high:.0%}). You were {sure:.0%} sure. {verdict}"
     )
 
 
@@ -225,6 +208,10 @@ def _words(answer) -> str:
     if isinstance(answer, Sequence):
         return ", ".join(map(_words, answer))
     return f"{answer:.4g}"
+
+
+def _show(text: str) -> None:
+    display(HTML(_framed(text)))
 
 
 def _framed(text: str) -> str:

@@ -3,6 +3,7 @@
 import copy
 import string
 import warnings
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -48,35 +49,24 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
     for method, score in SCORES.items():
         scores = score(model, batch, seed=seed)
         for scope in SCOPES:
-            accuracies, wrongs, flips, survived = [], [], [], dict.fromkeys(weights, 0)
+            survived = dict.fromkeys(weights, 0)
+            part = {"method": method, "scope": scope, "density": DENSITIES}
+            part |= {"accuracy": [], "wrong": [], "flips": []}
             for masks in _nested(scores, full_masks(model), scope):
                 survived = {name: survived[name] + mask.int() for name, mask in masks.items()}
                 given = answer(apply_masks_(copy.deepcopy(model), masks))
                 wrong = np.flatnonzero(right & (given != labels)).tolist()
                 # Those that are shown elsewhere before others: few enough to travel with the page.
                 shown = sorted(wrong, key=lambda example: (example not in pool, example))[:FLIPS]
-                flips.append(
-                    [(pool.setdefault(e, len(pool)), int(given[e])) for e in sorted(shown)]
-                )
-                accuracies.append(float((given == labels).mean()))
-                wrongs.append(len(wrong))
-            found.append(
-                {
-                    "method": method,
-                    "scope": scope,
-                    "density": DENSITIES,
-                    "accuracy": accuracies,
-                    "wrong": wrongs,
-                    "flips": flips,
-                    "layers": [
-                        _layer(w, survived[name], len(weights)) for name, w in weights.items()
-                    ],
-                    "pixels": _pixels(next(iter(survived.values())), dataset),
-                }
-            )
+                flips = [(pool.setdefault(e, len(pool)), int(given[e])) for e in sorted(shown)]
+                part["flips"].append(flips)
+                part["accuracy"].append(float((given == labels).mean()))
+                part["wrong"].append(len(wrong))
+            part["layers"] = [_layer(w, survived[n], len(weights)) for n, w in weights.items()]
+            part["pixels"] = _pixels(next(iter(survived.values())), dataset)
+            found.append(part)
     columns = ["method", "scope", "density", "accuracy"]
-    table = pd.DataFrame(found)[columns].explode(columns[2:], ignore_index=True)
-    table = table.astype({"density": float, "accuracy": float})
+    table = pd.DataFrame(found)[columns].explode(columns[2:], ignore_index=True).infer_objects()
     names, kept = [name.removesuffix(".weight") for name in weights], [*map(percent, DENSITIES)]
     examples = counted.nonzero().tolist()
     data = {
@@ -102,10 +92,7 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
         + ", ".join(f"{name} {value:.1%}" for name, value in at_start.items())
         + "."
     )
-
-    def still(ax):
-        plots.accuracy_by_density(by_layer, ax, by="method", y="accuracy")
-
+    still = partial(plots.accuracy_by_density, by_layer, by="method", y="accuracy")
     panel = Panel("explorer", "Sparsity explorer", controls, data, sentence, still)
     panel.table = table
     return panel
@@ -113,8 +100,7 @@ def sparsity_explorer(model: nn.Module, dataset: Dataset, seed: int = 0) -> Pane
 
 def _nested(scores, kept, scope: str):
     """The masks of each density, each a part of the one before."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Layer collapse")  # to be seen in the picture
+    with warnings.catch_warnings(action="ignore"):  # collapse of a layer is seen in the picture
         for previous, density in pairwise((1.0, *DENSITIES)):
             kept = prune(scores, kept, 1 - density / previous, scope)
             yield kept

@@ -1,16 +1,17 @@
 """What all knobs share: data that the front end (knobs.js) draws, and a still picture of them."""
 
-import base64
 import html
-import io
 import json
 import re
 from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+from IPython.core.pylabtools import print_figure
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from lthlab import plots
 
 FRONT = files("lthlab.widgets").joinpath("front")
 
@@ -62,11 +63,9 @@ class Panel:
 
 def picture(draw: Callable[[Axes], object], said: str) -> str:
     """What `draw` draws, as an HTML image with this text alternative."""
-    figure, buffer = Figure(figsize=(7.5, 4), dpi=80), io.BytesIO()
+    figure = Figure(figsize=(7.5, 4), dpi=80)
     draw(figure.subplots())
-    figure.savefig(buffer, format="png", bbox_inches="tight")
-    source = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{said}" src="data:image/png;base64,{source}">'
+    return f'<img alt="{said}" src="data:image/png;base64,{print_figure(figure, base64=True)}">'
 
 
 def slider(name: str, label: str, options, start: int = 0) -> dict[str, Any]:
@@ -85,8 +84,5 @@ def percent(density: float) -> str:
 
 def looks(*arms: str) -> list[dict[str, Any]]:
     """Names, colours and dashes of arms, as everywhere in the course."""
-    from lthlab import plots
-
-    return [
-        dict(zip(("name", "color", "dash"), (arm, *plots.look(arm)), strict=True)) for arm in arms
-    ]
+    names = "name", "color", "dash"
+    return [dict(zip(names, (arm, *plots.look(arm)), strict=True)) for arm in arms]
