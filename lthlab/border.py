@@ -33,7 +33,7 @@ RANGES = (
     (0, 2**63, "seed seeds"),
     (0, 1_000, "levels"),
     (1, 10_000, "steps window control_levels"),
-    (1, 10**9, "count samples times batch_size held_out steps_per_epoch overhead element_size"),
+    (1, 10**9, "count samples times batch_size held_out steps_per_epoch overhead"),
     (2, 10_000, "points"),
 )
 _RANGE_OF = {name: ends for *ends, names in RANGES for name in names.split()}
