@@ -70,10 +70,9 @@ assert all(torch.allclose(quarter[n], 0.75 * a[n] + b[n] / 4, atol=1e-6) for n i
 # highest error on that line, minus the mean of the errors at its two ends.
 #
 # The next cell loads the lines of the dense network of notebook 05, one pair of copies
-# for each of ten seeds, and
-# draws a limit for you. Take the mean barrier over the seeds at each `rewind_step`.
-# From which step on is it at most your limit, there and at every later step? Write that
-# step into `SETTLED`.
+# for each of ten seeds, and draws a limit for you. Take the mean barrier over the seeds
+# at each `rewind_step`. From which step on is it at most your limit, there and at every
+# later step? Write that step into `SETTLED`.
 
 # %%
 path = files("lthlab").joinpath("assets/reference/stability.csv")
