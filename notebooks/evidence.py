@@ -157,8 +157,9 @@ def others() -> Iterator[Study]:
             continue
         table = pd.read_csv(REFERENCE / f"{name}.csv").rename(columns={"barrier": "value"})
         for dataset, rows in table.groupby("dataset"):
-            named = rows.assign(arm="ticket")
-            yield made("connectivity", named, *NETWORKS.get(dataset, net), **barriers)
+            named, k = rows.assign(arm="ticket"), rows.get("rewind_step", 0)
+            where = NETWORKS.get(dataset, net)
+            yield made("connectivity", named, *where, rewind_step=k, **barriers)
     if (REFERENCE / "length.csv").exists():
         table = pd.read_csv(REFERENCE / "length.csv")
         for (dataset, rate, steps), rows in table.groupby(["dataset", "rate", "step"]):
