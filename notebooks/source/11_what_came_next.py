@@ -246,7 +246,7 @@ plots.show(
 )
 
 # %% [markdown]
-# *Validation split; mean and 95 % interval, n = 10 seeds; rewound to the start. Each point: how far the error between the
+# *Validation split; mean and 95 % interval, n = 10 seeds. Each point: how far the error between the
 # trained network of a level and that of the level before rises above the straight line between the two ends, at 11 points.*
 
 
