@@ -82,7 +82,7 @@ ax["norm"].hist(after.flatten(), 30, alpha=0.6, label="after")
 ax["path"].plot(*path_down(momentum=0).T, "o:", label="momentum 0")
 ax["path"].plot(*path_down(momentum=0.9).T, "s-", label="momentum 0.9")
 ax["rate"].plot([recipe.lr_at(step, total) for step in range(total)])
-ax["path"].plot(0, 0, "*", color="0.2", markersize=14, label="lowest point")
+ax["path"].plot(0, 0, "*", color="0.2", markersize=14)
 titles = {
     "conv": ("convolution", "position in the signal", "value"),
     "norm": ("BatchNorm", "value", "how many"),
