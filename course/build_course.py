@@ -32,6 +32,32 @@ from make import SHEETS, make_assignments, teachers  # noqa: E402
 
 # What learners get of the repository: what they run and read, no sources of sheets, no tests.
 GIVEN = ["lthlab", "pyproject.toml", "requirements.txt", "README.md", "LICENSE", "Makefile"]
+# What README.md and notebook 00 send them to: `make play`, `make app`, Windows.
+GIVEN += ["CONTRIBUTING.md", "docs/anywhere.md", "docs/app.py", "docs/race.png"]
+GIVEN += ["docs/build_playground.py", "docs/playground"]
+START = """\
+# Start here
+
+1. You need Python 3.11 or newer, and some minutes for the download. On Linux without a graphics
+   card first install the small build of PyTorch (README.md, "The small build of PyTorch").
+2. In a terminal, in this folder (the one that holds this file):
+   - macOS and Linux: `make lab`. Without make: `python3 -m venv .venv`,
+     `source .venv/bin/activate`, `pip install -r requirements.txt`,
+     `jupyter lab notebooks/00_start_here.ipynb`.
+   - Windows (PowerShell): `py -m venv .venv`, `.venv\\Scripts\\activate`,
+     `pip install -r requirements.txt`, `jupyter lab notebooks/00_start_here.ipynb`. The next
+     time only the second and the last.
+3. A browser opens with notebook 00. Click on its first cell with code and press Shift+Enter. Ten
+   grey pictures of clothes: all is well.
+
+**Sheets** to hand in are in `sheets/`, one folder for each assignment. Open them in JupyterLab
+(`.md` is the same to read). Write your id, the one that your teacher knows you by, into `STUDENT`
+at the top, and fill in what is asked. At the end choose Kernel, Restart Kernel and Run All Cells:
+it stops where something is still open. Save, and hand in the `.ipynb` files of the folder with
+the names that they have. Do not delete or copy cells.
+
+`notebooks/glossary.md` says what words mean. `make play` opens a small network in your browser.
+"""
 
 
 def due(description: dict, assignment: dict, start: dt.date, zone: str) -> dt.datetime:
@@ -123,8 +149,15 @@ def for_students(given: dict[str, list[Path]], released: Path, archive: Path) ->
         text=True,
     ).stdout.split("\0")
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("lottery-tickets/START.md", START)
         for name in filter(None, listed):
-            file.write(ROOT / name, f"lottery-tickets/{name}")
+            data = (ROOT / name).read_bytes()
+            if name.endswith(".ipynb"):  # its link to the sheet: to the copy without solutions
+                for assignment, sheets in given.items():
+                    for sheet in sheets:
+                        where = f"../sheets/{assignment}/{sheet.stem}_exercises.ipynb"
+                        data = data.replace(f"exercises/{sheet.name}".encode(), where.encode())
+            file.writestr(f"lottery-tickets/{name}", data)
         for assignment in given:
             for path in sorted((released / assignment).glob("*.ipynb")):
                 where = f"lottery-tickets/sheets/{assignment}/{path.stem}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 from markdown_it import MarkdownIt
-from sections import Section, core, find, needed, pictures, read, spoken
+from sections import Section, core, find, needed, pictures, read, sections, spoken
 
 HERE = Path(__file__).parent
 INTRODUCTION = """\
@@ -75,9 +75,9 @@ def notebook_steps(number: str, minutes: int, wanted: list[str] | None, run: set
         for heading in [find(notebook, note["at"]).heading]
         for note in [note | {"heading": heading}]
     ]
-    for section, length in zip(
-        chosen, spread(minutes, [max(s.minutes, 0.5) for s in chosen]), strict=True
-    ):
+    asked = {note["heading"] for note in notes}  # to ask and to hear answers takes two minutes
+    weights = [max(s.minutes, 0.5) + 2 * (s.heading in asked) for s in chosen]
+    for section, length in zip(chosen, spread(minutes, weights), strict=True):
         cells = [index for index, _ in section.code if index not in run]
         step = Step(length, section.heading, notebook=number, cells=cells)
         step.before = [index for index in needed(notebook, cells) if index not in run]
@@ -101,7 +101,8 @@ def listing(notebook, step: Step) -> str:
         source = notebook.cells[index].source
         for node in ast.parse(source).body:
             if not isinstance(node, ast.Import | ast.ImportFrom):
-                return f"`{source.splitlines()[node.lineno - 1].strip()[:60]}`"
+                line = source.splitlines()[node.lineno - 1].split("  #")[0].strip()
+                return f"`{line[:60].strip()}`"
         return "the imports"
 
     said = []
@@ -110,10 +111,15 @@ def listing(notebook, step: Step) -> str:
             "first, without words, the cells that this section needs: "
             + "; ".join(map(first, step.before))
         )
-    if step.cells:
-        word = "cell" if len(step.cells) == 1 else "cells"
-        listed = "; ".join(map(first, step.cells))
-        said.append(f'{len(step.cells)} {word} under "{step.title}": {listed}')
+    opening = {index for index, _ in sections(notebook)[0].code}
+    above = [index for index in step.cells if index in opening]
+    if above:
+        said.append("above the first heading: " + "; ".join(map(first, above)))
+    below = [index for index in step.cells if index not in opening]
+    if below:
+        word = "cell" if len(below) == 1 else "cells"
+        listed = "; ".join(map(first, below))
+        said.append(f'{len(below)} {word} under "{step.title}": {listed}')
     return ". Then ".join(said) + "." if said else ""
 
 
@@ -161,6 +167,22 @@ def times(session: dict, steps: list[Step]) -> list[tuple[str, str]]:
     return found
 
 
+def homework(description: dict, session: dict, start: dt.date) -> list[str]:
+    """The sheets of a session's notebooks: where students find them, and until when."""
+    taught, found = [part.get("notebook") for part in session["parts"]], []
+    for assignment in description["assignments"]:
+        last = description["sessions"][assignment["session"]]["day"] + assignment["days"]
+        sheets = " and ".join(sheet for sheet in assignment["sheets"] if sheet in taught)
+        where = f"`sheets/{assignment['name']}` of the students' archive"
+        if sheets:
+            day = start + dt.timedelta(days=last)
+            found.append(
+                f"Sheet {sheets}, in {where}, until {day:%A, %d %B %Y}, 23:59. "
+                "Before it, the exercises at the end of the notebook."
+            )
+    return found
+
+
 def write(name: str, start: dt.date, folder: Path) -> None:
     """Write plan.md and plan.html for the teacher."""
     lines = [f"# {load(name)['title']}: the plan", ""]
@@ -178,6 +200,8 @@ def write(name: str, start: dt.date, folder: Path) -> None:
             if step.answers:
                 lines += ["**Typical answers**", "", *(f"- {a}" for a in step.answers), ""]
             lines += [f"**Slow laptop.** {step.slow}", ""] if step.slow else []
+        for text in homework(load(name), session, start):
+            lines += ["### At home", "", text, ""]
     text = "\n".join(lines)
     (folder / "plan.md").write_text(text)
     style = (

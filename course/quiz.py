@@ -77,10 +77,11 @@ def paper(name: str, questions: list[dict], solved: bool) -> str:
 
 
 def write(numbers: list[str], folder: Path) -> None:
-    """Write NAME.xml for Moodle, NAME.zip with QTI 1.2 for other systems, NAME.md to print."""
+    """Write NAME.xml for Moodle, NAME.zip with QTI 1.2 for others, NAME.md to print, and a key."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, questions in quizzes(numbers).items():
         (folder / f"{name}.xml").write_bytes(moodle(name, questions))
         text = paper(name, questions, solved=True)
         QTI(Quiz(text, config=Config(), source_name=name)).save(folder / f"{name}.zip")
         (folder / f"{name}.md").write_text(paper(name, questions, solved=False))
+        (folder / f"{name}-key.md").write_text(text)  # for the teacher

@@ -25,9 +25,15 @@ class Section:
 
     @property
     def minutes(self) -> float:
-        """As `make notebooks` counts them: 180 words a minute, one for a cell, two for a figure."""
+        """As `make notebooks` counts them: 180 words a minute, one for a cell, two for a figure.
+
+        Two for a bet, and the computing.
+        """
         words = sum(len(text.split()) for text in self.prose)
-        return words / 180 + len(self.code) + 2 * sum(bool(pictures(cell)) for _, cell in self.code)
+        seen = sum(bool(pictures(cell)) for _, cell in self.code)
+        bets = sum(len(re.findall(r"bets\.(?:pick|number)\(", c.source)) for _, c in self.code)
+        seconds = sum(cell.metadata.get("seconds", 0) for _, cell in self.code)
+        return words / 180 + len(self.code) + 2 * (seen + bets) + seconds / 60
 
 
 def pictures(cell: nbformat.NotebookNode) -> list[tuple[str, str]]:
@@ -120,7 +126,9 @@ def needed(notebook: nbformat.NotebookNode, chosen: list[int]) -> list[int]:
 
 def spoken(texts: list[str], sentences: int = 2) -> str:
     """The first sentences of some Markdown, as one would say them."""
-    text = " ".join(" ".join(texts).split())
+    lines = "\n".join(texts).splitlines()
+    prose = [re.sub(r"^ *- +", "", line) for line in lines if not re.match(r" *(#|\|)", line)]
+    text = " ".join(" ".join(prose).split())
     text = re.sub(r"<!--.*?-->|<[^>]+>|```.*?```|\$\$.*?\$\$|^\W*\|.*$", " ", text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
     text = html.unescape(re.sub(r"(?<!\w)[*_]+|[*_]+(?!\w)|^#+ .*?$", "", text))

@@ -16,7 +16,7 @@ TEMPLATE = """{% extends 'reveal/index.html.j2' %}
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_css %}<style>
 .reveal .slides section {text-align: left}
-.reveal h1, .reveal h2 {font-size: 1.5em; text-align: left; text-transform: none}
+.reveal .slides h1, .reveal .slides h2 {font-size: 1.5em; text-align: left; text-transform: none}
 .reveal .slides img {max-height: 500px; width: auto; display: block; margin: 0 auto}
 .jp-Cell-inputArea .jp-InputPrompt, .jp-OutputPrompt {display: none}
 .reveal pre {width: 100%; box-shadow: none; font-size: 19px; line-height: 1.35}
@@ -37,6 +37,14 @@ def slide(source: str, kind: str, code: bool = False) -> nbformat.NotebookNode:
     return new(source, metadata={"slideshow": {"slide_type": kind}})
 
 
+def brief(prose: list[str]) -> str:
+    """Three sentences; or, where a list follows the first paragraph, that and the list."""
+    first, *rest = "\n\n".join(prose).strip().split("\n\n")
+    if rest and rest[0].startswith("- ") and rest[0].count("\n") < LINES - 3:
+        return f"{spoken([first])}\n\n{rest[0]}"
+    return spoken(prose, 3)
+
+
 def deck(number: str) -> nbformat.NotebookNode:
     """The slides of a notebook, with its prose as notes for the speaker."""
     notebook = read(number)
@@ -45,15 +53,18 @@ def deck(number: str) -> nbformat.NotebookNode:
     cells = [slide(f"{title}\n\n{spoken([text])}", "slide"), slide(text.strip(), "notes")]
     for section in rest:
         prose = "\n\n".join(section.prose).strip()
-        cells.append(slide(f"## {section.heading}\n\n{spoken(section.prose, 3)}", "slide"))
+        cells.append(slide(f"## {section.heading}\n\n{brief(section.prose)}", "slide"))
         cells.append(slide(prose or "(pictures only)", "notes"))
         for _, cell in section.code:
             if cell.source.count("\n") < LINES and not cell.source.startswith("plots.show"):
-                shown = slide(cell.source, "subslide", code=True)
-                printed = "".join(
-                    o.get("text", "") for o in cell.outputs if o.output_type == "stream"
-                )
-                cells += [shown, slide(f"It printed:\n\n    {printed[:600]}", "notes")]
+                cells.append(slide(cell.source, "subslide", code=True))
+                cells.append(slide("What it prints or draws comes on the next slide.", "notes"))
+            texts = [o.get("text", "") for o in cell.outputs if o.output_type == "stream"]
+            lines = "".join(texts).strip("\n").split("\n")[: LINES - 4]
+            printed = "\n".join(line[:110] for line in lines)
+            if printed:
+                cells.append(slide(f"```text\n{printed}\n```", "subslide"))
+                cells.append(slide(f"Printed under “{section.heading}”.", "notes"))
             for png, alt in pictures(cell):
                 picture = f"![{alt or section.heading}](data:image/png;base64,{png})"
                 cells.append(slide(picture, "subslide"))

@@ -212,6 +212,7 @@ for seed in (0, 1, 42, 1000, 1042):
 # which is not the same as showing that they do not matter.
 #
 # **Rubric.** 1 point: more seeds (or the spread between seeds). 1 point: compares in
-# pairs, or by an interval, against the size of the difference. 1 point: says what
-# either outcome would mean; "no difference seen" is not "no difference".
+# pairs, or by an interval, against the size of the difference (before notebook 02,
+# which teaches both, "larger than the spread between seeds" is enough). 1 point: says
+# what either outcome would mean; "no difference seen" is not "no difference".
 # ### END SOLUTION

@@ -257,8 +257,8 @@ def points(values):
 
 
 start = between.assign(arm="rewound to the start")
-for (name, arm), rows in pd.concat([start, named]).groupby(["dataset", "arm"]):
-    print(f"{name}, {arm}, points:")
+for (name, which), rows in pd.concat([start, named]).groupby(["dataset", "arm"]):
+    print(f"{name}, {which}, points:")
     for level in (1, 2, 8, 12):
         here = rows[rows["level"] == level]
         kept, rise, barrier = here["density"].iloc[0], here["rise"], here["barrier"]
