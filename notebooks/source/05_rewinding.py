@@ -383,8 +383,8 @@ ax.set(ylabel="accuracy of the ticket (%)")
 ax.legend()
 plots.show(
     "One point for each rewind step: the ticket's barrier to the right, its accuracy "
-    "upward. Step 0 has the largest barrier and the lowest accuracy; the others have much "
-    "smaller barriers and lie close together, below the dense network."
+    "upward. Step 0 has the largest barrier and the lowest accuracy; the others have "
+    "much smaller barriers and lie close together, below the dense network."
 )
 
 # %% [markdown] tags=["deep"]
