@@ -55,7 +55,9 @@ print(
 # - [Momentum](glossary.md#momentum): each step keeps nine tenths of the step before. In
 #   the picture a path goes down into a long valley; its lowest point is the star. With
 #   momentum the path swings from side to side, but gets there. Plain steps crawl.
-# - The [cosine schedule](glossary.md#cosine-schedule) lets the learning rate fall from its highest value to 0.
+# - The *learning rate* says how far a step goes (`lr` in notebook 01). The
+#   [cosine schedule](glossary.md#cosine-schedule) lets it fall from its highest value
+#   to 0.
 
 
 # %%

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # From LeNet to language models
 #
-# The large case. The article behind this course, J. Frankle's *Do Neural Networks Really Need to Be So Big?*, asks its
-# question of GPT-3, a language model with 175 billion weights. So far the answers came
-# from small networks for pictures and signals. Here you train a small language model in
+# The article behind this course, J. Frankle's *Do Neural Networks Really Need to Be So
+# Big?*, asks its question of GPT-3, a language model with 175 billion weights. So far
+# the answers came from small networks for pictures and signals. Here you train a small language model in
 # half a minute and read the words that it invents. Then you prune it the way large
 # models are pruned today, and look for tickets in it. At the end you add a claim of
 # your own.
@@ -162,7 +162,8 @@ parts.query("prunable")[["name", "shape", "numbers"]].head(4).style.hide(axis="i
 # Both parts of a block *add* to the 64 numbers. In the code, `attend` makes from each letter what it asks for and what it
 # offers, `project` mixes what was gathered; `expand` (64 to 256) and `contract` (256 to 64) are the two layers. Before
 # `attend` and before `expand` a **normalisation** brings all vectors to the same scale. Blue layers can be pruned; the
-# embedding and the output layer stay whole, as in the papers on large models.
+# *embedding* (it turns each letter into its 64 numbers) and the output layer stay
+# whole, as in the papers on large models.
 
 
 # %% tags=["deep"]
@@ -473,7 +474,8 @@ plots.show(
 # %% [markdown]
 # ## 4. Two of four
 #
-# Zeros in arbitrary places are hard to use: notebook 07 had to write its own kernels. NVIDIA's cards since 2020 have units
+# Zeros in arbitrary places are hard to use: notebook 07 had to write its own programs
+# (*kernels*). NVIDIA's cards since 2020 have units
 # that skip zeros if, of four neighbours in a row, at least two are zero:
 # **[2:4](glossary.md#24) sparsity**. The picture shows what they store: the weights
 # that are kept and, as *index*, the place of each in its group of four, from 0 to 3.
@@ -587,8 +589,9 @@ print(f"ticket at 30 %, k = 50 minus k = 0: {gap.mean:+.4f} {edges} nats, n = {g
 # No difference is seen here.
 #
 # Large models are *pretrained* once and then *fine-tuned* for many tasks. Chen et al. (2020) asked whether BERT holds tickets
-# for its tasks: a mask found on the task, with the *pretrained* values. In small: our network, pretrained on all words, goes
-# on with those that end in *-ly*. The mask is found there; then three sets of values are put under it.
+# for its tasks: a mask found on the task, with the *pretrained* values. Here is the
+# same on a small scale. Our network, pretrained on all words, goes on with those that
+# end in *-ly*. The mask is found there; then three sets of values are put under it.
 
 # %% tags=["deep"]
 small = read("pretraining").query("split == 'validation' and metric == 'loss'")
@@ -767,7 +770,8 @@ theirs[["our letters", "7B", "13B", "70B"]].style.format("{:.2f}")
 # *Perplexity: ours on test words, a letter, five networks trained for 4,000 steps; theirs on articles of Wikipedia, a token
 # (Sun et al. 2024, the table in their repository). Compare down a column, not across.*
 #
-# The same functions take real models. Not run here, for want of a network and a large memory:
+# The same functions take real models. The next lines were not run here: they need an
+# internet connection and a large memory.
 #
 # ```python
 # import torchvision
@@ -817,8 +821,7 @@ shown.style.format(precision=1).format("{:.1%}", subset="density").hide(axis="in
 # *Three rows of the table, and yours below. Effects in points of test accuracy, 95 %
 # intervals. The intervals of the three rows above also allow for the choice of the test
 # examples, so they are a little wider.* "Not seen" is a result. If the interval is too
-# wide to say anything, take more seeds, all of them new. And if your row surprises you,
-# so much the better: send it in.
+# wide to say anything, take more seeds, all of them new.
 #
 # Now replace the claim by one that you believe after this course, about any arm of `lthlab.ARMS`, and run it on ten seeds.
 
@@ -844,8 +847,11 @@ shown.style.format(precision=1).format("{:.1%}", subset="density").hide(axis="in
 # ## The board, and your bets
 #
 # Here are all suspects, with what the experiments so far say of each. The two lowest
-# rows are this notebook's. And how good were your bets? Of all the ranges that you were
-# 80 % sure of, about 80 % should hold the answer.
+# rows are this notebook's; there accuracy is the share of letters that the model ranks
+# first.
+#
+# And how good were your bets? Of all the ranges that you were 80 % sure of, about 80 %
+# should hold the answer.
 
 # %%
 plots.show(drawings.board(10))
