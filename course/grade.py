@@ -69,7 +69,19 @@ def check() -> None:
 
 
 def grade(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
-    """Let nbgrader grade one submission; returns "" or what went wrong."""
+    """Let nbgrader grade one submission; returns "" or what went wrong.
+
+    Once in a great while, on a busy machine, a kernel does not come up: nothing of the sheet has
+    run then, and it is tried once more.
+    """
+    problem = attempt(course, assignment, student, cell_seconds, seconds)
+    if "before replying to kernel_info" in problem:
+        problem = attempt(course, assignment, student, cell_seconds, seconds)
+    return problem
+
+
+def attempt(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
+    """As `grade`, once."""
     folder = course / "submitted" / student / assignment
     if any(path.is_symlink() for path in [folder, *folder.rglob("*")]):
         return "holds a link to other files: not graded"

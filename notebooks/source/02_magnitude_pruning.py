@@ -325,7 +325,7 @@ print(f"A loss of more than one point {safe}.")
 # *n = 5, paired, validation data.* So nine in ten weights are gone, and at most a point
 # of accuracy has gone with them. The article of notebook 01 says the same of pruning in
 # general. But this is one network on clothes. On signals the same kind of pruning costs
-# several points: see row 6 of [this table](README.md#the-article-sentence-by-sentence).
+# several points: see row 6 of [this table](README.md).
 
 # %% [markdown]
 # ## 6. What this does not save
