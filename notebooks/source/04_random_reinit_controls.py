@@ -369,8 +369,8 @@ plots.show(drawings.board(4))
 # *The board after notebook 04.* On `mnist1d` **the mask**, **their signs** and **their
 # scale** are charged, and **layer densities** are struck off. **The values** are asked
 # a narrower question than in notebook 03: what is each size in its own place worth,
-# once the signs are there? (The board counts one draw of new values for each mask.
-# Section 3 takes the mean of three, so some numbers differ a little.)
+# once the signs are there? (Board and section 3 take the mean of three draws of new
+# values for each mask.)
 #
 # ## 5. Your turn
 #
