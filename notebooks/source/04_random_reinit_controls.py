@@ -107,11 +107,11 @@ rows = {
 }
 by_hand = pd.DataFrame({arm: row.tolist() for arm, row in rows.items()}).T
 by_hand.style.format("{:+.2f}").background_gradient(
-    "vlag", axis=None, vmin=-0.5, vmax=0.5
+    "vlag_r", axis=None, vmin=-0.5, vmax=0.5
 )
 
 # %% [markdown]
-# Blue is negative, red positive. Each row is an [arm](glossary.md#arm), one thing to
+# Blue is positive, red negative. Each row is an [arm](glossary.md#arm), one thing to
 # train:
 #
 # - *permuted sizes*: the sizes change places, every sign stays;
