@@ -342,8 +342,8 @@ plots.show(drawings.board(5))
 # ## Take away
 #
 # - At first, chance decides in which valley a network ends. *Instability analysis* measures until when: copy, train
-#   both, walk the line between them. Here it takes more than a tenth of the training; from
-#   a fifth on, all ten seeds were stable.
+#   both, walk the line between them. Here it takes most seeds more than a tenth of the
+#   training; from a fifth on, all ten were stable.
 # - Average networks with BatchNorm only after measuring its statistics again, or barriers come out too high.
 # - On this network, with 13 % of the weights, tickets from step 0 fail and tickets from
 #   step 96 nearly keep up. Elsewhere rewinding made no clear difference, or cost
@@ -391,8 +391,7 @@ plots.show(
 
 # %% [markdown] tags=["deep"]
 # *Means over ten seeds with 95 % intervals; tickets of 13 % of the weights. The
-# horizontal axis is logarithmic, so an interval that reaches zero runs out of the
-# picture.*
+# horizontal axis is logarithmic.*
 #
 # How closely do the two go together? A *rank correlation* is 1 if the lower barrier
 # always goes with the lower accuracy, -1 if it always goes with the higher one, and 0
@@ -506,8 +505,8 @@ plots.show(
 # outside. The scale is linear up to 5 points and logarithmic beyond.*
 #
 # Choosing the best of several noisy numbers and reporting that same number would have promised too much; measuring it
-# again on fresh seeds does not. The picture has its own lesson: rewinding is no free gift. It *costs* the fully connected
-# network accuracy, and even resnet1d-4 at its lowest rate and few weights. Whether to rewind depends on network, rate and
+# again on fresh seeds does not. The picture has its own lesson: rewinding is no free gift. It *costs* the
+# fully connected network of notebook 04 (mlp-100-100-100) accuracy, and even resnet1d-4 at its lowest rate and few weights. Whether to rewind depends on network, rate and
 # density, and this picture cannot say why.
 #
 # ## 9. Three ways to go on after pruning
@@ -626,8 +625,9 @@ for _, here in rows.groupby("level"):
 #
 # ## 10. Where we stand
 #
-# Here is every claim of the papers that the course has met so far, with the number of
-# settings in which it was tested. The picture is made from the reference results; [the
+# Here are the claims of the papers that belong to notebooks 00 to 05, each with the
+# number of settings in which it was tested. (Two on other ways to prune are
+# explained in notebook 11, section 1.) The picture is made from the reference results; [the
 # notebooks' page](README.md) has every row with effect, interval and the paper's
 # number.
 

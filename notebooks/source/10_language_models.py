@@ -619,8 +619,8 @@ for level in (3, 6):
 # pretrained values; "initial values": those before pretraining; "new values": drawn anew.*
 #
 # Chen et al. found [matching](glossary.md#matching) tickets with a tenth to six tenths of BERT's weights. Ours do not match:
-# they cost a few hundredths of a nat at 30 %. The mask with its *initial* values is about as good as a dense network
-# without pretraining: what was learned before stands in the values, and the mask does not carry it over. Mind the setting:
+# they cost a few hundredths of a nat at 30 %. At 30 % the mask with its *initial* values is about as good as a dense
+# network without pretraining, with fewer weights it is worse: what was learned before stands in the values, and the mask does not carry it over. Mind the setting:
 # the words in *-ly* were part of the pretraining, and 200 such steps are enough to
 # adapt a trained network and too few to train one from the start.
 
@@ -732,7 +732,7 @@ print(f"letters of a word: {letters:.1f} on average")
 # ## 6. And with billions of weights?
 #
 # On the right is what Sun et al. (2024) report for Llama 2, a family of large models by
-# Meta, pruned once to a half. On the left is what was seen here (the runs of 4,000
+# Meta, pruned once to a half; the last row is ours. On the left is what was seen here (the runs of 4,000
 # steps are in the deep dives).
 #
 # | seen here | with billions of weights |
