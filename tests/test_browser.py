@@ -21,6 +21,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "notebooks"))
 
 from build import read_source
+
 from lthlab import Recipe, build_model, train, widgets
 
 pytestmark = pytest.mark.browser
