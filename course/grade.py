@@ -43,9 +43,11 @@ def sandbox(shared: Path, student: str) -> list[str]:
     sets = [word for pair in settings.items() for word in ("--setenv", *pair)]
     return [
         *["prlimit", "--fsize=200000000", "--cpu=1800", "--core=0", f"--as={MEMORY}"],
-        *["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", *sets, *binds],
-        *["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--size", "200000000"],
-        *["--tmpfs", "/dev/shm", "--bind", str(shared), str(shared), "--chdir", "/tmp"],
+        *["bwrap", "--unshare-all", "--die-with-parent", "--clearenv", *sets],
+        # Before the rest: lthlab itself may lie in /tmp, and a later mount hides an earlier one.
+        *["--size", "200000000", "--tmpfs", "/tmp", *binds],
+        *["--proc", "/proc", "--dev", "/dev", "--size", "200000000", "--tmpfs", "/dev/shm"],
+        *["--bind", str(shared), str(shared), "--chdir", "/tmp"],
     ]
 
 
@@ -69,19 +71,7 @@ def check() -> None:
 
 
 def grade(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
-    """Let nbgrader grade one submission; returns "" or what went wrong.
-
-    Once in a great while, on a busy machine, a kernel does not come up: nothing of the sheet has
-    run then, and it is tried once more.
-    """
-    problem = attempt(course, assignment, student, cell_seconds, seconds)
-    if "before replying to kernel_info" in problem:
-        problem = attempt(course, assignment, student, cell_seconds, seconds)
-    return problem
-
-
-def attempt(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
-    """As `grade`, once."""
+    """Let nbgrader grade one submission; returns "" or what went wrong."""
     folder = course / "submitted" / student / assignment
     if any(path.is_symlink() for path in [folder, *folder.rglob("*")]):
         return "holds a link to other files: not graded"

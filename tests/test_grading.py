@@ -82,7 +82,9 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(san
     command = [sys.executable, str(ROOT / "course" / "grade.py"), str(folder), "lab"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "link: holds a link to other files: not graded" in done.stdout
+    said = {"link": "holds a link to other files: not graded"}
+    said |= dict.fromkeys(("correct", "half", "blank", "wrong"), "graded")
+    assert {f"{who}: {what}" for who, what in said.items()} <= set(done.stdout.splitlines())
     hand_in("hostile")
     before = {p: p.read_bytes() for p in (folder / "submitted").rglob("*.ipynb") if p.is_file()}
     before |= {p: p.read_bytes() for p in (folder / "autograded").rglob("*.ipynb")}
