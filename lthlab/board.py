@@ -65,7 +65,8 @@ def board(notebook: int, ax: Axes | None = None) -> str:
             density, gap = effect(row.table, row.level, row.arm, row.against)
             result, at = verdict(suspect, gap), y - 0.2 + 0.4 * line
             where = f"{row.setting}, {100 * density:.1f} % of the weights kept, n = {gap.n}"
-            label = f"{again}{row.arm}\n\N{MINUS SIGN} {row.against}"
+            whole = ", all weights kept" if density == 1 else ""
+            label = f"{again}{row.arm}\n\N{MINUS SIGN} {row.against}{whole}"
             ax.plot([100 * gap.low, 100 * gap.high], [at, at], color=row.color)
             dot = ax.scatter(100 * gap.mean, at, s=50, color=row.color, marker=row.marker, zorder=3)
             settings[where] = dot
@@ -75,16 +76,18 @@ def board(notebook: int, ax: Axes | None = None) -> str:
                 ax.axhspan(y - 0.48, y + 0.48, -1.15, 2.05, color="0.85", clip_on=False, zorder=0)
             if line == 0 and result == "struck off":
                 name = "\u0336".join(f"{suspect} ")  # each letter struck through
-            pair = f"{row.arm} minus {row.against}"
+            pair = f"{row.arm} minus {row.against}{whole}"
             said.append(f"{suspect} ({pair}) on {row.setting}: {gap.points()}, {result}")
         labels.append(f"{name}\n{label}")
     ax.set_yticks(range(len(labels)), labels, size=9)
     ax.set(xlim=(-2, 17), ylim=(len(labels) - 0.5, -0.5))
     ax.grid(False, axis="y")
     ax.set_xlabel(
-        "points of test accuracy\n! charged, dark: 95 % interval above 1 point\n"
+        "points of test accuracy\n! charged, shaded: 95 % interval above 1 point\n"
         "✕ struck off: below 1 point (luck: above 0)\n? undecided"
     )
+    # Rows of whole networks say so themselves.
+    settings = {k: v for k, v in settings.items() if "100.0 %" not in k} or settings
     ax.legend(settings.values(), settings, loc="lower center", bbox_to_anchor=(0.5, 1))
     return (
         f"The detective board after notebook {notebook:02d}: points of test accuracy that each "

@@ -151,7 +151,7 @@ def residual_block(ax: Axes | None = None) -> str:
     steps = "input", "convolution", "BatchNorm, ReLU", "convolution", "BatchNorm", "+", "ReLU"
     ax = _axes(ax, 3.2, 4.4)
     ax.set_axis_off()
-    ax.plot([0, 0, 0, 0, 0, 0], np.arange(6) + 0.5, "v-", color=_INK)
+    ax.plot([0] * 13, np.arange(13) / 2, "v-", markevery=(1, 2), color=_INK)
     ax.plot([0, 1, 1, 0.15], [0, 0, 5, 5], "<-", markevery=[3], color=arm_color("ticket"))
     for y, step in enumerate(steps):
         ax.text(0, y, step, bbox={"facecolor": "white"}, **_CENTRE)
@@ -238,7 +238,8 @@ def valley(
     levels = np.geomspace(np.min(losses), np.max(losses), 9)
     ax = _axes(ax, 5.4, 5)
     ax.contourf(xs, ys, losses, levels, cmap="cividis_r", norm="log", alpha=0.6)
-    ax.clabel(ax.contour(xs, ys, losses, levels, colors="white"), colors=_INK, fmt="%.2f")
+    labels = ax.clabel(ax.contour(xs, ys, losses, levels, colors="white"), colors=_INK, fmt="%.2f")
+    plt.setp(labels, zorder=3, clip_on=False)
     ax.plot(*first.T, "o-", *second.T, "s--", color=_INK, markerfacecolor="white")
     for name, place in ("start", first[0]), ("first", first[-1]), ("second", second[-1]):
         side = "right" if place[0] > xs.mean() else "left"  # the word stays inside the map

@@ -32,7 +32,8 @@ def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by its size times the norm of its input (Sun et al. 2024, equation 1).
 
     For scope "row": the weights of one output compete. This is the variant with one pass: all
-    inputs are those of the network as it is. The paper prunes layer after layer: `prune_once_`.
+    inputs are those of the network as it is. The paper's code prunes block after block,
+    `prune_once_` layer after layer.
     Raises ValueError for an empty batch, TypeError for layers whose inputs cannot be seen.
     """
     return _weighted(model, batch, prunable_weights(model))

@@ -304,9 +304,11 @@ def at_the_end(name: str, arm: str, level: int) -> pd.Series:
 
 
 def parsed(said: str) -> pd.DataFrame:
-    pair, interval = r"([^;.(]+) \(([^)]+) minus ([^)]+)\)", r"(\S+) \[(\S+), (\S+)\], n = (\d+)"
+    pair = r"([^;.(]+) \(([^)]+) minus ([^)]+?)(, all weights kept)?\)"
+    interval = r"(\S+) \[(\S+), (\S+)\], n = (\d+)"
     form = rf"(?:\. |; ){pair} on ([^:]+): {interval}, ([a-z ]+)"
-    columns = ["suspect", "arm", "against", "setting", "mean", "low", "high", "n", "verdict"]
+    columns = ["suspect", "arm", "against", "whole"]
+    columns += ["setting", "mean", "low", "high", "n", "verdict"]
     return pd.DataFrame(re.findall(form, said), columns=columns)
 
 
@@ -326,6 +328,7 @@ def test_the_board_is_what_the_tables_say(notebook):
         shown = [float(value) for value in (row.mean, row.low, row.high)]
         assert shown == pytest.approx([(one - other).mean(), low, high], abs=0.051)
         charged, struck = (False, low > 0) if row.suspect == "luck" else (low > 1, high < 1)
+        assert bool(row.whole) == (row.against == "dense")
         assert row.verdict == ("charged" if charged else "struck off" if struck else "undecided")
     ax = plt.gca()
     assert len(ax.collections) >= len(rows) and len(ax.texts) == len(rows)

@@ -58,10 +58,10 @@ plots.show(f"One grey picture of each class: {', '.join(dataset.classes)}.")
 # Removing weights is called [pruning](glossary.md#pruning). A [mask](glossary.md#mask)
 # is a list with a yes or a no for each weight: it says which of them are kept.
 #
-# In both drawings the circles are neurons and the lines are weights. On the left is a
-# toy network with a mask: the faint lines are pruned. On the right is what we are going
-# to do, on a small scale: wide lines are large weights, blue ones are positive, dashed
-# orange ones negative.
+# In both drawings the lines are weights and the circles are neurons; those in the left
+# column are the numbers that come in. On the left is a toy network with a mask: the
+# faint lines are pruned. On the right is what we are going to do, on a small scale:
+# wide lines are large weights, blue ones are positive, dashed orange ones negative.
 
 # %%
 torch.manual_seed(0)
@@ -225,7 +225,7 @@ bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 # - **Their signs**: only whether a number was above or below zero.
 # - **Their scale**: only how far from zero the numbers were.
 # - **The densities of the layers**: how many weights each layer kept, not which.
-# - **Longer training**: to find the ticket we trained eight times.
+# - **Longer training**: the ticket is the last of eight trainings.
 # - **Luck**: a lucky seed, or too few of them.
 #
 # Here is the board of the case. It comes back when experiments have tested a suspect. A

@@ -41,10 +41,10 @@ model = lthlab.build_model("lenet-300-100", dataset, seed=0)
 # The network of notebook 00 turns 784 pixels into 300 numbers, these into 100, and these into ten. At each layer the
 # numbers that come in are a list, and the [weights](glossary.md#weight) are a matrix with one row for each neuron.
 # Matrix times list (`@` in Python) gives one sum per neuron. A *bias*, one number per
-# neuron, is added. In all layers but the last, negative sums are then set to zero
-# (*ReLU*). The last layer gives one number for each class, and the largest wins. In the
-# code the layers are called `fc1`, `fc2` and `out`. The library that computes all this
-# is *PyTorch*, `torch` for short.
+# neuron, is added. Weights and biases together are called *parameters*. In all layers
+# but the last, negative sums are then set to zero (*ReLU*). The last layer gives one
+# number for each class, and the largest wins. In the code the layers are called `fc1`,
+# `fc2` and `out`. The library that computes all this is *PyTorch*, `torch` for short.
 #
 # The [loss](glossary.md#loss) says how wrong these ten numbers are. It first turns them
 # into ten probabilities: *e* to the power of each, divided by the sum of all ten. Then
@@ -194,7 +194,7 @@ print(f"in {history.seconds:.1f} s: {speed / 1e9:.0f} billion FLOPs a second")
 #
 # This course follows an article: J. Frankle, *Do Neural Networks Really Need to Be So Big?* (2021). It begins with how
 # large networks have become, and what they cost. Let us check its numbers. What others published is read from a file
-# that names a source for each number. Weights and biases together are called *parameters*.
+# that names a source for each number.
 
 # %% tags=["article-01"]
 facts = pd.read_csv(files("lthlab") / "assets/published.csv").set_index("what")
@@ -402,6 +402,8 @@ for row in sizes.itertuples():
     near = {"xytext": (8, -12), "textcoords": "offset points"}
     ax.annotate(row.network, (row.weights, row.accuracy), **near)
 ax.set(xscale="log", ylabel="validation accuracy", xlim=(5e3, 1e6))
+ax.margins(y=0.15)
+ax.grid(False, axis="y")  # no line through a name
 ax.yaxis.set_major_formatter("{x:.1%}")
 told = [f"{row.accuracy:.1%} with {row.weights:,}" for row in sizes.itertuples()]
 plots.show(f"Validation accuracy against weights, on a log scale: {', '.join(told)}.")
@@ -471,7 +473,7 @@ print(f"weights {weights / 1e9:.0f} GB; a conversation {conversation / 1e9:.1f} 
 for conversations in (0, 1, 16, 64):
     need = weights + conversations * conversation
     cards = math.ceil(need / published["V100 memory"])
-    print(f"{conversations:2} conversations at once: {cards} cards")
+    print(f"conversations at once: {conversations:2}; cards: {cards}")
 
 # %% [markdown] tags=["deep"]
 # One copy of the weights does not take dozens of cards. Serving many people at once

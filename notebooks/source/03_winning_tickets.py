@@ -147,7 +147,7 @@ bets.reveal("03-clone", options[0 if change < -0.01 else 2 if change > 0.01 else
 # %%
 plots.show(drawings.arms(["dense", "ticket", "reinitialised", "shuffled"]))
 rivals = ["neither", "reinitialised alone", "small dense alone", "both of them"]
-question = "Which of reinitialised and small dense average over a point below dense"
+question = "Which of the two, on average, ends more than a point below dense"
 bets.pick("03-rivals", question, rivals)
 
 # %% [markdown]
@@ -425,7 +425,7 @@ ax.set(ylabel="epochs later than dense", title="lowest validation loss")
 drawn = best[best["arm"].isin(["ticket", "reinitialised"])]
 for arm, rows in drawn.groupby("arm"):
     late = (rows["step"] == loss["step"].max()).sum()
-    print(f"{arm}: loss lowest at the very end in {late} of {len(rows)} trainings")
+    print(f"{arm}: loss lowest at the very end in {late} of {len(rows)} curves")
 plots.show(
     "How many epochs later than dense the validation loss is lowest, against the "
     "weights kept. The reinitialised arm is later nearly everywhere; the ticket is "
@@ -433,8 +433,9 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Paired, n = 10; below zero is earlier than dense. A training whose loss is lowest at its very end might have gone
-# lower still, so its number is too small.*
+# *Paired, n = 10; below zero is earlier than dense. Each curve of the reinitialised arm
+# is the mean of three trainings, one for each draw of values. A curve that is lowest at
+# its very end might have gone lower still, so its number is too small.*
 #
 # By this measure the ticket leads until a few percent of the weights are left, and not
 # below. Whoever says that tickets learn faster has to name the measure and the density.
@@ -476,8 +477,8 @@ bets.reveal("03-heart", side[2 if abs(gap.mean) < 0.01 else 0 if gap.mean > 0 el
 # Until very few weights are left, tickets know *more* of the training images than the
 # dense network does. So on these images the plausible explanation is wrong. The paper
 # also says that tickets *generalise better*: a smaller gap between training and test
-# accuracy. On the right the gap is larger for tickets, except where so little is left
-# that they no longer fit the training images better either.
+# accuracy. On the right the gap is larger for tickets, until about the density at which
+# they no longer fit the training images better.
 #
 # ## 9. What did the winners have in common?
 #

@@ -40,8 +40,10 @@ FEW, FEWER = 8, 12  # levels: where the ticket still matches, and where it has l
 #
 # On `fashion-mini` new values cost the ticket little (notebook 03). To take an effect apart, you want it large. So the
 # trial is held on `mnist1d`: signals of 40 numbers, ten classes, each a little template that was stretched, shifted and
-# covered with noise. The network has three hidden layers of 100 neurons. At [level](glossary.md#level) 8, with 17.8 % of
-# its [weights](glossary.md#weight), the ticket still does as well as the [dense](glossary.md#dense) network.
+# covered with noise. The network has three *hidden layers* of 100 neurons (all but the
+# last layer are called so). At [level](glossary.md#level) 8, with 17.8 % of its
+# [weights](glossary.md#weight), the ticket still does as well as the
+# [dense](glossary.md#dense) network.
 #
 # We find one and look at how far from zero its survivors began:
 
@@ -357,7 +359,8 @@ bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.
 #   looks like a ticket that does not win. Its accuracy alone cannot tell you whether
 #   the code is to blame or the hypothesis. (This mistake was in widely used PyTorch
 #   code for the paper.)
-# - **B** is right: exactly the zeros of the mask, and everything else moved.
+# - **B** is right: as many weights are nonzero as the mask keeps, and the negative ones
+#   moved. (We looked at those of the first layer.)
 #
 # Two checks catch both: count the nonzero weights, and see that the kept ones have
 # moved. Run them before you believe a result, above all one that you like.
@@ -527,8 +530,9 @@ plots.show(
 # 1. Add an arm: **constant**, the ticket's masks with *all* kept values equal to one positive constant per layer. Copy
 #    the function `signs` from `lthlab/controls.py`, change its name and one expression, write
 #    `past.of("ticket")[past.level].masks` for `_ticket(past)`, and put `@lthlab.arm("constant", needs=("ticket",))`
-#    above it. It needs `Start` from `lthlab`, `Past` from `lthlab.levels` and `replace` from `dataclasses`. Then run the
-#    call of section 2 with it. Bet first.
+#    above it, in place of `@checked`. It needs `Start` from `lthlab`, `Past` from
+#    `lthlab.levels` and `replace` from `dataclasses`. Then run the call of section 2
+#    with it. Bet first.
 # 2. Shuffle the mask *across* layers instead of within. Which layer would suffer, and why is that a worse control?
 #
 # <details><summary>Answers</summary>

@@ -386,7 +386,7 @@ ax.legend()
 plots.show(
     "One point for each rewind step: the ticket's barrier to the right, its accuracy "
     "upward. Step 0 has the largest barrier and the lowest accuracy; the others have "
-    "much smaller barriers and lie close together, below the dense network."
+    "smaller barriers and accuracies close together, all below the dense network."
 )
 
 # %% [markdown] tags=["deep"]

@@ -146,6 +146,7 @@ else:
 #
 # The first layer of LeNet, 300 x 784 weights, for a batch of 64. *CSR, compiled* is the product that `lthlab.train` uses for
 # sparse networks: thirty lines of Python, turned into machine code by numba (`lthlab/fast/kernels.py`).
+# A small program for one such operation is called a *kernel*.
 
 # %%
 from lthlab.fast import kernels
@@ -274,6 +275,7 @@ span = np.geomspace(0.1, 200, 100)
 roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
 ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
 beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
+beside["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 for name, points in roofline.groupby("layer"):
     x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
     ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
@@ -289,8 +291,9 @@ plots.show(
 
 # %% [markdown] tags=["deep"]
 # *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
-# sloping roof is no mistake: the small matrices fit into the processor's caches, which are faster than the memory that
-# the copy measured.*
+# sloping roof is no mistake: the small matrices fit into the processor's caches,
+# which are faster than the memory that the copy measured. Nor is one a little above the
+# flat roof: that roof is one product that was timed, and another can be faster.*
 #
 # Dense layers with large batches touch the ceiling. CSR stays far below it: for every 4-byte weight it also reads a
 # 4-byte index, and then jumps to wherever that index points. A sparse operation is several times as expensive as a
@@ -478,8 +481,9 @@ ax.set(yscale="log", ylabel="speed-up of a whole training step")
 ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}x")
 ax.legend()
 plots.show(
-    "Speed-up of a whole training step against density: masked dense stays at one, CSR "
-    "crosses it near the dotted line and rises to several times, far below theory."
+    "Speed-up of a whole training step against density: masked dense stays at one; CSR "
+    "begins below it, crosses it and rises to several times, far below theory. "
+    f"A dotted line marks {BELOW:.0%}."
 )
 
 # %% [markdown] tags=["deep"]
@@ -519,8 +523,8 @@ ax.set(xlabel="weights kept at each level", ylabel="cost, in dense trainings")
 ax.tick_params(axis="x", rotation=60)
 ax.legend()
 plots.show(
-    "Cost of each of twenty trainings, in dense ones: the first cost about one each, "
-    "then they fall, but more slowly than the dashed line of the densities."
+    "Cost of each of twenty trainings, in dense ones: the first few cost one or more "
+    "each, then they fall, but stay above the dashed line of the densities."
 )
 bets.reveal("07-search", cost.sum())
 print(f"if cost were density: {densities.sum():.1f}")
@@ -556,7 +560,9 @@ columns = ["density", "sizes", "largest difference of outputs", "speed-up"]
 pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 
 # %% [markdown] tags=["deep"]
-# Even in the sparsest of these tickets most neurons are alive, so little time is saved.
+# Even in the sparsest of these tickets most neurons are alive, and no saving is seen.
+# The smaller network also has to pick the pixels that it looks at. That takes time even
+# where it needs all of them, as in the first row.
 
 # %% [markdown]
 # ## 6. Prune whole neurons instead?
@@ -574,6 +580,7 @@ def prune_neurons(net, keep):
     layers = [part for part in net if isinstance(part, nn.Linear)]
     chosen = [torch.arange(layers[0].in_features)]
     for layer, following in zip(layers, layers[1:]):
+        # a norm: the root of the sum of squares, here of the weights in, and out
         norms = layer.weight.norm(dim=1) * following.weight.norm(dim=0)
         best = norms.topk(max(1, round(keep * len(norms)))).indices
         chosen.append(best.sort().values)
@@ -655,8 +662,8 @@ axes[1].minorticks_off()
 axes[0].legend()
 plots.show(
     "Accuracy after retraining, against the weights kept and against the speed-up. For "
-    "as many weights, single weights keep more accuracy; for as much time the two "
-    "lines come close or cross."
+    "as many weights, single weights keep more accuracy; at the same speed that "
+    "lead is gone, and the smaller dense network is level or ahead."
 )
 tenth = trade[(trade["weights"] - 0.1).abs() == (trade["weights"] - 0.1).abs().min()]
 best = tenth.sort_values("accuracy")["way"].iloc[-1]
@@ -666,14 +673,17 @@ bets.reveal("07-neurons", f"pruned by {best.split()[0]}")
 # *One seed, so read large differences only. Dotted: dense, trained as long.* Left:
 # where few weights are kept, a network that lost single weights is more accurate than
 # one of the same size that lost neurons. Where many are kept, the two are close. Right:
-# at the same speed, it depends. That is the dilemma of the field in a nutshell:
+# at the same speed that lead is gone. On the machine of this page the smaller dense
+# network is level there, or ahead. That is the dilemma of the field in a nutshell:
 # **accuracy wants fine patterns, machines want coarse ones.**
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: channels
 #
-# **Channels** are the neurons of a convolution: remove a filter, and one channel of its output goes, and with it one
-# input channel of every filter in the next layer. The usual choice is the filters of smallest norm (Li et al. 2017).
+# **Channels** are the neurons of a convolution. Each is computed by a *filter*, a small
+# set of weights of its own. Remove a filter, and one channel of the output goes, and
+# with it one input channel of every filter in the next layer. The usual choice is the
+# filters of smallest norm (Li et al. 2017).
 # There are hardly any sparse kernels for convolutions, so here the fine pattern has no fast way at all: it runs masked,
 # and dense.
 
@@ -748,8 +758,9 @@ pd.DataFrame(rows, columns=columns).style.format(shown).hide(axis="index")
 # ### Deep dive: two of four
 #
 # A compromise that hardware supports: of every **four** neighbouring weights in a row keep the **two** largest,
-# [2:4](glossary.md#24) for short. The index of a weight in its group takes two bits, and NVIDIA's tensor cores (Ampere and
-# later) skip the other half.
+# [2:4](glossary.md#24) for short. The index of a weight in its
+# group takes two bits, and NVIDIA's cards since 2020 (their *tensor cores*, the parts
+# that multiply matrices) skip the other half.
 
 # %% tags=["deep"]
 plots.show(drawings.two_of_four())
@@ -818,7 +829,7 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 #
 # | you want | and have | take |
 # |---|---|---|
-# | smaller files | any density | kept values and one bit for each weight |
+# | smaller files | any but the lowest densities | kept values and one bit for each weight |
 # | faster inference on a processor | a few percent of the weights | CSR |
 # | faster inference anywhere | some accuracy to lose | whole neurons or channels: a smaller dense network |
 # | faster inference on a recent NVIDIA GPU | large layers | 2:4 |
@@ -842,7 +853,8 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 #
 # - At which density does CSR pay for *one* picture (batch 1)? Reason with bytes first, then measure with the knobs.
 # - Use two threads (`torch.set_num_threads(2)`) and repeat section 4. Who gains?
-# - Sort the rows of a ticket's first layer by the number of kept weights. Would blocks of 4x4 find something to keep
+# - Sort the columns (pixels) of a ticket's first layer by the number of kept weights.
+#   Would blocks of 4x4 find something to keep
 #   together?
 # - Prune the neurons of section 6 in five small steps with retraining between them, as IMP does. Does that help?
 #
@@ -851,9 +863,11 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # At batch 1 the dense product waits for memory: it reads every weight and uses it once. CSR reads fewer bytes as soon as 8
 # bytes x kept weights are fewer than 4 bytes x all weights, so on paper it pays below one half. In the grid it does so only
 # for wide layers: each sparse product also costs a fixed time per call. With two threads dense products gain most: their
-# work is easily cut into equal pieces. Magnitude pruning leaves some pixels (the middle of the picture) with many weights,
-# but within those no blocks. Small steps often help a little. Compare at the same total number of epochs, and with several
-# seeds.
+# work is easily cut into equal pieces. Some pixels keep more
+# weights than others (in notebook 00 some at the top and bottom edge). But even they
+# keep a small part of their 300, so a block of 4x4 would hold mostly zeros. Small
+# steps often help a little. Compare at the same total number of epochs, and with
+# several seeds.
 # </details>
 
 # %% [markdown]

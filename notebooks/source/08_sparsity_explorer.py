@@ -32,8 +32,8 @@ plots.use_style()
 
 # %% [markdown]
 # Every knob works with the mouse, by touch and, once selected, with the arrow keys. The sentence above each picture says what the
-# picture shows, for readers who cannot see it and for programs that read aloud. Where no script runs, as on GitHub, you see one
-# still picture of each.
+# picture shows, for readers who cannot see it and for programs that read aloud.
+# Where no script runs, as on GitHub, you see still pictures of the first three.
 #
 # ## 1. The sparsity explorer
 #
@@ -58,7 +58,8 @@ explorer
 # 1. the density at which *magnitude* begins to hurt, and the one at which *random* does;
 # 2. scope *global* at 1 %: which layer keeps most, and why does that help?
 # 3. the first pictures that flip. Which classes lose each other?
-# 4. the layer `fc1` in the mask picture: which pixels keep their connections under *magnitude*, which under *random*?
+# 4. layer `fc1`, the picture *connections kept per pixel*: which pixels keep most under
+#    *magnitude*, which under *random*?
 
 # %% [markdown]
 # <details><summary>What we see</summary>
@@ -120,7 +121,7 @@ race
 #    thirtieth. It *ends* clearly ahead only at two fifths, and clearly behind from
 #    eight percent down.
 # 2. They are apart from step 0 on, at every density. As fewer weights are kept, the gap
-#    at the end grows.
+#    at the end grows, down to five percent; below that it hardly changes.
 # 3. *Shuffled* at a thirtieth, at the end: some networks learn nothing at all, others a
 #    little. The mean of such a mixture describes none of them.
 # </details>
@@ -175,7 +176,8 @@ calculator
 
 # %% [markdown]
 # **Look for**
-# 1. the knob that changes CO2e by the largest factor without changing the network;
+# 1. the knob that changes CO2e by the largest factor without changing the network or
+#    its data;
 # 2. what *kept, if it paid* assumes (notebook 07 measures where it is true);
 # 3. where the assumptions come from: `help(widgets.cost_calculator)`.
 
@@ -200,7 +202,7 @@ calculator
 # work, and **Stop** ends it at once. Each run stays in the picture, so you can race one choice against the next.
 #
 # > **Predict.** On mnist1d with a tenth of the weights: which is best, *random*, *magnitude at init* or *SNIP*? Run all three, and compare with ten
-# > seeds in notebook 06, section 3.
+# > seeds in notebook 06, section 3. (There *random* is called *uniform random*.)
 
 # %%
 lab = widgets.live_lab()

@@ -102,7 +102,8 @@ print("the same table, bit for bit:", there.equals(here))
 # %% [markdown]
 # ## 3. Kill a worker
 #
-# Long runs on many machines fail: somebody needs the node, a disk is full, the power goes. A thread of this notebook waits
+# Long runs on many machines fail: somebody needs the machine, a disk is full, the power
+# goes. A thread of this notebook waits
 # until eight trainings are finished and then kills one of the two workers, as hard as an operating system can: no goodbye,
 # no clean-up.
 
@@ -155,7 +156,8 @@ bets.reveal("09-kill", f"the call ends, {lost} lost")
 
 # %% [markdown]
 # A killed worker costs the training that it was in the middle of. The scheduler gives its work to another worker, and the
-# finished levels are found in `folder`.
+# finished levels are found in `folder`. This cluster also started a new worker in its
+# place: that is the new number in the last line.
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: a real cluster
@@ -252,8 +254,10 @@ numbers = ["FLOPs of one training", "days on one card"]
 bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 
 # %% [markdown]
-# *One seed, tickets only. Lengths: 90 epochs of ImageNet (Frankle et al. 2020), one million steps of 256 sequences (Devlin et
-# al. 2019), 300 billion tokens (Brown et al. 2020). As far as we know, nobody has
+# *One seed, tickets only. Lengths: 90 epochs of ImageNet, a large
+# collection of photographs (Frankle et al. 2020), one million steps of 256 sequences
+# (Devlin et al. 2019), 300 billion tokens (Brown et al. 2020). As far as we know,
+# nobody has
 # [pruned](glossary.md#pruning) BERT or GPT-3 this way from the first step: those rows
 # are extrapolation. Each level costs as much as the whole network, as it does with
 # masks.*
@@ -295,7 +299,8 @@ parts.groupby(["layer", "prunable"])["numbers"].sum().to_frame()
 
 # %% [markdown]
 # `list_parameters` says what can be pruned and what cannot, and why (`parts["why not"]`). The matrices
-# of attention can. `lthlab` leaves the rest alone: an embedding is a table, not a
+# of attention, a part of every transformer, can. (The layer with the longest name holds
+# one of them.) `lthlab` leaves the rest alone: an embedding is a table, not a
 # matrix that multiplies, and biases and the numbers of normalisation layers are few.
 # Most papers do the same.
 # A model can also name layers to leave alone, in an attribute: `keep_dense =
@@ -344,9 +349,10 @@ bets.reveal("09-own", 100 * gap.mean)
 
 # %% [markdown]
 # *Mean and 95 % [interval](glossary.md#confidence-interval) over three seeds; ticket and
-# [reinitialised](glossary.md#reinitialised) have the same masks. Eight epochs each: none of the three has reached its best,
-# so this compares how fast they learn as well as how far they get. Learning rate and length were chosen on other seeds, by
-# the validation accuracy of the dense network and by the time that this cell may take.*
+# [reinitialised](glossary.md#reinitialised) have the same masks. Eight
+# epochs are short, so this compares how fast they learn as well as how far they get.
+# Learning rate and length were chosen on other seeds, by the validation accuracy
+# of the dense network and by the time that this cell may take.*
 #
 # Networks from `torchvision` enter the same way, and your data through `lthlab.make_dataset`: both are in
 # [13, section 6](13_scale_up_in_depth.ipynb).

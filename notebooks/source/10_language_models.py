@@ -67,7 +67,7 @@ print("answer:", y[0].tolist())
 # work on each place alone. At the end one layer gives 27 scores, one for each token that may come next.
 #
 # The [loss](glossary.md#loss) says how *surprised* the model is by the letter that came. If it gave that letter
-# probability *p*, the surprise is $-\log p$, in units called
+# probability *p*, the surprise is $-\log p$ (the natural logarithm), in units called
 # **[nats](glossary.md#nat)**. The loss is the average over all letters. Three simple
 # models need no training, since they only count letters. Their losses are the
 # yardstick:
@@ -78,7 +78,8 @@ pairs = torch.stack([dataset.train.x[right], dataset.train.y[right]])
 # counts[a, b]: how often token b follows token a
 counts = torch.zeros(27, 27).index_put_(tuple(pairs), torch.ones(1), accumulate=True)
 alone = counts.sum(0) / counts.sum()
-after = (counts + 0.01) / (counts + 0.01).sum(1, keepdim=True)  # by the letter before
+counts += 0.01  # so that no pair has probability 0
+after = counts / counts.sum(1, keepdim=True)  # by the letter before
 seen = dataset.validation.y != -100
 before, answer = dataset.validation.x[seen], dataset.validation.y[seen]
 known = {
@@ -103,7 +104,7 @@ ax.set(xlabel="step of training", ylabel="validation loss, nats a letter")
 ax.legend(bbox_to_anchor=(1, 1))
 plots.show(
     "Validation loss against the step of training: the transformer falls below all "
-    "three counting models within a few hundred steps, and goes on falling slowly."
+    "three counting models at the first measurement, and goes on falling slowly."
 )
 nats = evaluate(model, dataset.validation)["loss"]
 print(f"{nats:.3f} nats = {nats / math.log(2):.2f} bits a letter")
@@ -260,9 +261,9 @@ print(
 # `masks = lthlab.prune(scores, everything, 0.5, scope="row")`
 # </details>
 #
-# Magnitude, Wanda or SparseGPT: with which does the loss rise least? (The papers prune
-# layer after layer: the second layer is pruned by the inputs that it gets from the
-# first one as pruned. `prune_once_` does the same.)
+# Magnitude, Wanda or SparseGPT: with which does the loss rise least? (The papers' code prunes
+# block after block: the second block is pruned by the inputs that it gets from the
+# first one as pruned. `prune_once_` does so, too, but layer after layer.)
 
 # %%
 bets.pick(
@@ -494,15 +495,16 @@ print(
 
 # %% [markdown]
 # The pattern has a price: the loss is higher than with as many weights kept anywhere in
-# a row. (One network. The deep dive *trained longer, hurt more?* has five networks and
-# all methods. We had no card that can use the pattern, so there is no time to show.)
+# a row. (One network. The deep dive *the numbers, and real models* has means of five
+# networks with the pattern and without. We had no card that can use it, so there is no
+# time to show.)
 
 # %% [markdown] tags=["deep"]
 # ### Deep dive: pick a method and a density, and read
 #
-# Words in bold are in the list of English words. At which density do you expect the
-# last of them to vanish? Move the knob to the right, where fewer weights are kept, and
-# try each method.
+# Words in bold are in the list of English words. They are few even with all weights, so
+# read the others, too: from which density on would hardly any of them pass for English?
+# Move the knob to the right, where fewer weights are kept, and try each method.
 
 # %% tags=["deep"]
 from lthlab import widgets
@@ -570,7 +572,8 @@ arms = ["dense", "ticket", "reinitialised", "shuffled"]
 options = {"seeds": [10], "levels": 3, "control_levels": [3], "evaluate_every": 0}
 live = lthlab.run_experiment("gpt-3x64", "words", short, arms=arms, **options)
 ends = live.query("split == 'validation' and metric == 'loss' and step > 0")
-ends.sort_values("value")[["arm", "density", "value"]].round(3).style.hide(axis="index")
+ends = ends.sort_values("value")[["arm", "density", "value"]]
+ends.style.format(precision=3).hide(axis="index")
 
 # %% [markdown] tags=["deep"]
 # Here, with one seed, every ticket is ahead of the dense network: a short training
@@ -692,8 +695,10 @@ table = pd.DataFrame(found).T.rename_axis("times as fast as dense")
 table.style.format("{:.2f}", na_rep="")
 
 # %% [markdown] tags=["deep"]
-# *128 words, one thread, medians of ten turns, on the machine that ran this page. "Dense, 8 bits": weights rounded to 8 bits,
-# and products of whole numbers.* It hardly pays, and with many weights kept it is
+# *128 words, one thread, medians of ten turns, on the machine that ran this page.
+# "Step": loss and gradients, without the optimiser. "Dense, 8 bits": weights rounded to
+# 8 bits, and products of whole numbers.*
+# It hardly pays, and with many weights kept it is
 # slower than dense. Are the products with prunable weights only a small part of the
 # work? Count, and then measure:
 
@@ -832,13 +837,18 @@ shown.style.format(precision=1).format("{:.1%}", subset="density").hide(axis="in
 # - Calibrate with words that end in *-ly* only, and read what is left of the others.
 # - Train for 4,000 steps (`replace(recipe, duration="4000it")`, two minutes) and prune to 30 %. It loses more. Why?
 # - Write a score of your own, `def my_score(model, batch, *, seed=0)`, that multiplies `magnitude` with something, and beat
-#   Wanda's one pass at 30 %. Choose it on the validation words, and look at the test words once.
+#   the scores of `wanda` at 30 %. Choose yours on the validation words, and look at the
+#   test words once.
 #
 # <details><summary>Answers</summary>
 #
-# Try it: magnitude cannot notice. SparseGPT's matrices are 64 x 64 or 256 x 256, and eight words give it some 74 rows. The
-# norms are those of other letters; how much it hurts is for you to find out. Does the longer training use more of its
-# weights? Think of a way to test that. Ideas for a score: Wanda's norms to a power; the gradient; the size of the row.
+# - *Eight words*: magnitude cannot notice. SparseGPT's matrices are 64 x 64 or
+#   256 x 256, and eight words give it some 74 rows.
+# - *Words in -ly*: the norms are those of other letters; how much it hurts is for you
+#   to find out.
+# - *4,000 steps*: does the longer training use more of its weights? Think of a way to
+#   test that.
+# - *A score*: Wanda's norms to a power; the gradient; the size of the row.
 # </details>
 #
 # [The exercise sheet](exercises/10_language_models.py) has tasks with checks.

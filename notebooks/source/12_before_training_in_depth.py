@@ -239,8 +239,9 @@ pd.DataFrame(rows, columns=columns).style.hide(axis="index")
 # **SynFlow** (Tanaka et al. 2020) looks at no data at all. Make all weights positive
 # and send in ones. Along a path from input to output the weights are multiplied, and
 # what comes out in the end, *R*, is the sum over all paths. The score of a weight is
-# the part of *R* that flows through it. *R* grows in proportion to each weight, so a
-# gradient tells you that part. How? Write the line.
+# the part of *R* that flows through it. This part grows in proportion to the weight,
+# and the rest of *R* does not depend on it, so a gradient tells you the part. How?
+# Write the line.
 
 
 # %%
@@ -467,8 +468,9 @@ def draw_race(name, low, high):
 draw_race("mnist1d", 0.05, 0.85)
 plots.show(
     "mnist1d, accuracy by weights kept in three panels. Found before training: all "
-    "below the ticket and, at 18 % and less, above ERK. Found later: gradual pruning "
-    "comes nearest to the ticket. By chance: all kinds lie low."
+    "below the ticket and, at 18 % and less, above ERK. Found later: where few "
+    "weights are left gradual pruning comes nearest to the ticket. By chance: all "
+    "kinds lie low."
 )
 draw_race("fashion-mini", 0.55, 0.9)
 plots.show(
@@ -570,9 +572,9 @@ plots.show(
 # - *SNIP beats random pruning.* On the signals it beats all four kinds at every density. On the pictures it beats uniform
 #   random from the finishing line down, but ERK at no density.
 # - *GraSP beats SNIP where few weights are left.* In GraSP's paper (Wang et al. 2020,
-#   table 2), for VGG-19 on CIFAR-10, SNIP is ahead at 5 % of the weights (93.43 to
-#   93.04) and GraSP at 2 % (92.19 to 92.05). The signals show the same turn. On the
-#   pictures SNIP is ahead everywhere.
+#   table 2), for VGG-19 on CIFAR-10 (a large network on small colour photographs),
+#   SNIP is ahead at 5 % of the weights (93.43 to 93.04) and GraSP at 2 % (92.19 to
+#   92.05). The signals show the same turn. On the pictures SNIP is ahead everywhere.
 #
 # And how do the others compare with pruning once, after training, on the way to the
 # sparse end?
@@ -1021,10 +1023,10 @@ bets.reveal("12-inputs", -100 * gap.mean)
 
 # %% [markdown]
 # *Mean and 95 % interval, n = 5, paired, in points; live.* If every neuron keeps its
-# number of inputs, a part of the loss is gone; if it keeps its outputs, too, more of
-# it. So here SNIP chooses, beyond layers, to a large part which *inputs and neurons* to
-# spend its weights on. It is not the whole story: even this shuffle still costs SNIP
-# some points.
+# number of inputs, a part of the loss is gone; if it keeps its outputs, too, on average
+# more of it. So here SNIP chooses, beyond layers, to a large part which *inputs and
+# neurons* to spend its weights on. It is not the whole story: even this shuffle still
+# costs SNIP some points.
 #
 # ## 9. How early is the ticket there?
 #
@@ -1086,8 +1088,8 @@ bets.reveal("12-overlap", 100 * untrained.mean())
 
 # %% [markdown]
 # *Mean and 95 % interval, n = 10; `python benchmarks/reference.py overlaps`. Methods before training choose their own layer
-# densities; the curve and the line of chance have the ticket's (so "magnitude at init" and the curve's beginning differ a
-# little).*
+# densities; the curve and the line of chance have the ticket's (so "magnitude at init"
+# and the curve's beginning differ).*
 #
 # There are two surprises here. First, the untrained network's *magnitudes* already hold
 # about a third of the ticket, several times what chance gives. Large values start with

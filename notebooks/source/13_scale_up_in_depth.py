@@ -250,7 +250,8 @@ best = measured["FLOP/s"].max()
 line = np.array([flops.min(), flops.max()])
 ax.plot(line, line / best, ":", color="0.5", label="the highest rate measured")
 for name, *place in zip(measured["network"], flops, seconds):
-    beside = {"xytext": (-42, 6) if name == "resnet-20" else (6, -12), "fontsize": 9}
+    above = name in ("resnet1d-8", "resnet-20")  # below would be the next dot
+    beside = {"xytext": (-42, 6) if above else (6, -12), "fontsize": 9}
     ax.annotate(name, place, textcoords="offset points", **beside)
 ax.set(xscale="log", xlabel="FLOPs per training step (batch of 60)")
 ax.set(yscale="log", ylabel="seconds per step")
@@ -343,12 +344,12 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 # *Lengths: `recipe_for` (Frankle & Carbin 2019); 90 epochs of ImageNet (Frankle et al.
 # 2020); one million steps of 256 sequences, most of 128 tokens, at the end of 512
 # (Devlin et al. 2019); 300 billion tokens (Brown et al. 2020). The first four are
-# pruned at their recipe's rates, the others by 20 % of what is left each time. Nobody
-# has pruned BERT or GPT-3 this way from their first step: those rows are extrapolation.
-# CO2e, the climate effect as carbon dioxide: 700 W per GPU, overhead 1.1, 480 g per
-# kWh. For small networks the GPU's days are too optimistic: LeNet's would leave less
-# than a microsecond for a step, and starting a single operation on a card takes longer
-# than that.*
+# pruned at their recipe's rates, the others by 20 % of what is left each time. As far
+# as we know, nobody has pruned BERT or GPT-3 this way from their first step: those rows
+# are extrapolation. CO2e, the climate effect as carbon dioxide: 700 W per GPU, overhead
+# 1.1, 480 g per kWh. For small networks the GPU's days are too optimistic: LeNet's
+# would leave less than a microsecond for a step, and starting a single operation on a
+# card takes longer than that.*
 #
 # The bill shows two things. First, IMP multiplies a bill by the number of levels. For
 # GPT-3 that is the difference between very expensive and out of the question. **The
@@ -360,8 +361,8 @@ bill.style.format(dict.fromkeys(numbers, "{:.2g}")).hide(axis="index")
 #
 # Does each level really cost a whole training? If the cost of a training were
 # proportional to its density, a search would be a geometric sum: never more than five
-# dense trainings. For fully connected layers on a processor the truth lies in between.
-# Measure a search:
+# dense trainings. For fully connected layers on a processor a whole search ends in
+# between. Measure one:
 
 # %%
 lenet, recipe = build_model("lenet-300-100", pictures), Recipe("adam", 1.2e-3)
@@ -387,15 +388,17 @@ ax.set(xlabel="times pruned by 20 %", ylabel="cost of the search in dense traini
 ax.set(ylim=(0, None))
 ax.legend()
 plots.show(
-    "Cost of a search against the times pruned: the measured line runs between one "
-    "dense training per level above and the sum of the densities below."
+    "Cost of a search against the times pruned: the measured line begins close to one "
+    "dense training per level, bends away from it, and ends between that line and the "
+    "sum of the densities."
 )
 print(f"20 trainings cost {cost[19]:.1f} dense ones here, 25 cost {cost[-1]:.1f};")
 print(f"in proportion to density 25 would cost {in_proportion[-1]:.1f},")
 print(f"and any number of them no more than {1 / 0.2:.0f}")
 
 # %% [markdown]
-# *Measured on this machine, 60 steps per level, one search; the mean of the first three levels counts as one dense training. On a graphics
+# *Measured on this machine, 60 steps per level, one search, so single levels can be
+# off; the mean of the first three levels counts as one dense training. On a graphics
 # card `lthlab` trains with masks, and the measured line lies near the uppermost.*
 
 # %% [markdown]
@@ -504,8 +507,9 @@ plots.show(
 # %% [markdown]
 # ## 5. CIFAR-10, with one line
 #
-# The papers' experiments on CIFAR-10 start with one line. They need the files or a
-# network connection, and a graphics card or much patience:
+# CIFAR-10 holds small colour photographs of ten kinds of things. The papers'
+# experiments on it start with one line. They need the files or a network connection,
+# and a graphics card or much patience:
 #
 # ```python
 # table = run_experiment("resnet-20", "cifar10", rewind_to="1000it", levels=12, seeds=range(5), folder="tickets")
@@ -521,7 +525,9 @@ recipes = [asdict(recipe_for(name, "cifar10")) for name in names]
 pd.DataFrame(recipes, index=names)[columns]
 
 # %% [markdown]
-# *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I. Their resnet-20 is called Resnet-18. `warmup` counts steps.*
+# *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I.
+# Their resnet-20 is called Resnet-18. `20000it` means 20,000 steps; `warmup` counts
+# steps, too. `weight_decay` pulls all weights a little towards zero at each step.*
 #
 # Why are there three recipes for one network? At a learning rate of 0.1 the paper found
 # no tickets at the initial values. At 0.01 it did, but there all networks end lower. It
@@ -582,7 +588,9 @@ plots.show(
 )
 
 # %% [markdown]
-# *Negative numbers mean up and left. Grey is the margin that comes into view.*
+# *Negative numbers mean up and left. A mirrored picture is moved first and mirrored
+# after that, so there right and left have changed places. Grey is the margin that comes
+# into view.*
 #
 # No CIFAR-10 on this machine? You can still see that the line works. CIFAR-10's binary
 # format is as simple as a format can be: one byte for the class, then 3 x 32 x 32 bytes
