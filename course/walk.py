@@ -11,21 +11,29 @@ from sections import NOTEBOOKS, read
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 
-def walk(name: str) -> None:
-    """Raises at the first cell that fails; prints how long each notebook of a session took."""
+def orders(name: str) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Of a plan: (title of the session, notebook, its cells in the order in which they run)."""
+    found = []
     for session, steps in plan.build(name):
-        print(session["title"])
         for number in dict.fromkeys(step.notebook for step in steps if step.notebook):
             own = [step for step in steps if step.notebook == number]
-            order = [i for step in own for i in [*step.before, *step.cells]]
-            cells = [nbformat.v4.new_code_cell(read(number).cells[i].source) for i in order]
-            notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
-            began = time.perf_counter()
-            here = {"metadata": {"path": str(NOTEBOOKS)}}
-            NotebookClient(notebook, timeout=600, resources=here).execute()
-            seconds = time.perf_counter() - began
-            print(f"  notebook {number}: {len(cells)} cells, {seconds:.0f} s", flush=True)
+            cells = tuple(i for step in own for i in [*step.before, *step.cells])
+            found.append((session["title"], number, cells))
+    return found
+
+
+def run(number: str, order: tuple[int, ...]) -> float:
+    """The seconds that these cells of a notebook take; raises at the first one that fails."""
+    cells = [nbformat.v4.new_code_cell(read(number).cells[i].source) for i in order]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": KERNEL})
+    began, here = time.perf_counter(), {"metadata": {"path": str(NOTEBOOKS)}}
+    NotebookClient(notebook, timeout=600, resources=here).execute()
+    return time.perf_counter() - began
 
 
 if __name__ == "__main__":
-    walk(*sys.argv[1:])
+    for title, number, order in orders(*sys.argv[1:]):
+        print(
+            f"{title}: notebook {number}, {len(order)} cells, {run(number, order):.0f} s",
+            flush=True,
+        )

@@ -31,7 +31,8 @@ OVERFLOW = """() => {
     const scrolls = (e) => e.parentElement && (
         getComputedStyle(e.parentElement).overflowX !== "visible" || scrolls(e.parentElement));
     const pushed = (e) => e.getBoundingClientRect().right > width + 1 && !scrolls(e);
-    const pushes = (e) => e.matches(".content, main") && e.scrollWidth > e.clientWidth + 1;
+    const whole = ".content, main, .filterable .table-wrapper";  // these never scroll sideways
+    const pushes = (e) => e.matches(whole) && e.scrollWidth > e.clientWidth + 1;
     return [...document.querySelectorAll("article *, .content, main, main > *")].filter(
         (e) => pushed(e) || pushes(e)
     ).map((e) => e.outerHTML.slice(0, 80));

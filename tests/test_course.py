@@ -19,6 +19,7 @@ import plan  # noqa: E402
 import quiz  # noqa: E402
 import sections  # noqa: E402
 import slides  # noqa: E402
+import walk  # noqa: E402
 from make import SHEETS, teachers  # noqa: E402
 
 PLANS = ["hours-2", "days-2", "weeks-4", "weeks-6"]
@@ -57,6 +58,19 @@ def test_a_plan_fills_its_time_and_its_cells_run_in_the_order_printed(name):
                 code = [c.source for c in notebook.cells if c.cell_type == "code"]
                 missing = (used & set().union(*(sections.names(c)[0] for c in code))) - made
                 assert not missing, (session["title"], step.title, missing)
+
+
+def test_what_plans_take_out_of_a_notebook_runs_in_the_order_printed():
+    """Whole cores: tests/test_notebooks.py. All of a plan: `python course/walk.py PLAN`."""
+    every = {(number, order) for name in PLANS for _, number, order in walk.orders(name)}
+    cores = {
+        number: tuple(i for s in sections.core(sections.read(number)) for i, _ in s.code)
+        for number, _ in every
+    }
+    parts = {(number, order) for number, order in every if order != cores[number]}
+    assert {number for number, _ in parts} == {"02", "08"}
+    for number, order in parts:
+        assert walk.run(number, order) > 0
 
 
 def test_a_cell_that_needs_what_the_plan_leaves_out_gets_it_without_words():

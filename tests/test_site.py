@@ -100,6 +100,18 @@ def test_links_lead_somewhere_and_the_search_finds(page, site, pages):
     assert complaints(page) == []
 
 
+def test_signatures_name_types_and_show_no_address(folder):
+    text = {
+        page.stem: re.sub("<[^>]*>", "", page.read_text())
+        for page in (folder / "api").glob("*.html")
+    }
+    assert not [
+        name for name, words in text.items() if re.search(r"Annotated\[|at 0x|~\w+\.", words)
+    ]
+    assert "masks: Masks | None = None" in text["training"]
+    assert "stops: Iterable[Duration] = ()" in text["training"]
+
+
 def test_opened_as_a_file_it_searches_filters_and_plays(page, folder):
     page.goto((folder / "search.html").as_uri() + "?q=rewind")
     wait_until(lambda: page.locator("#search-results li a").count() > 3)

@@ -1,12 +1,20 @@
 """Sphinx's settings for the website. `docs/build_site.py` copies them beside the pages it makes."""
 
 import hashlib
+import inspect
+import pkgutil
 import re
+import types
 from base64 import b64decode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Annotated, NewType, Union, get_args, get_origin
 
 import nbformat
 from docutils import nodes
+
+import lthlab
 
 project = "lthlab"
 author = "the authors of lthlab"
@@ -77,9 +85,48 @@ def read_as_prose(app, what, name, obj, options, lines):
     lines[:] = "".join(parts).split("\n")
 
 
+MODULES = [import_module(found.name) for found in pkgutil.walk_packages(lthlab.__path__, "lthlab.")]
+# Names that lthlab gives to types with a rule: Masks, Duration, ...
+NAMED = [
+    (name, hint)
+    for module in MODULES
+    for name, hint in vars(module).items()
+    if name[0].isupper() and any(get_origin(part) is Annotated for part in (hint, *get_args(hint)))
+]
+
+
+def readable(hint):
+    """A type hint as a reader wants it: named types by their names, no rules of the border."""
+    for name, known in NAMED:
+        if hint == known:
+            return NewType(name, object)
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return readable(parts[0])
+    if origin in (Union, types.UnionType):
+        return Union[tuple(map(readable, parts))]  # noqa: UP007
+    if parts and isinstance(parts[0], list):  # a Callable
+        return origin[[*map(readable, parts[0])], readable(parts[1])]
+    if origin in (list, tuple, dict, Iterable, Iterator, Mapping, Sequence):
+        return origin[tuple(map(readable, parts))]
+    return hint
+
+
+def name_types():
+    """Write the types of all functions, methods and properties as `readable` does."""
+    things = [thing for module in MODULES for thing in vars(module).values()]
+    things += [part for one in things if inspect.isclass(one) for part in vars(one).values()]
+    for thing in things:
+        function = getattr(thing, "fget", None) or getattr(thing, "__func__", thing)
+        if inspect.isfunction(function):
+            hints = function.__annotations__.items()
+            function.__annotations__ = {name: readable(hint) for name, hint in hints}
+
+
 def name_functions(app, what, name, obj, options, signature, returned):
     """Write a default that is a function by its name, not by its address in memory."""
     if signature:
+        signature = signature.replace("<factory>", "...")
         return re.sub(r"<function (\w+)[^>]*>", r"\1", signature), returned
 
 
@@ -100,6 +147,7 @@ def mend_markup(app, page, template, context, doctree):
 
 def setup(app):
     app.connect("autodoc-process-docstring", read_as_prose)
+    name_types()
     app.connect("autodoc-process-signature", name_functions)
     # After the theme, which makes the tree of pages.
     app.connect("html-page-context", mend_markup, priority=900)

@@ -274,7 +274,8 @@ print(f"the published estimate, much quoted: {estimate:.1f} million dollars (Li 
 check = training_bill(flops_per_second=24.6e12)  # measured by Patterson et al. 2021
 mwh, tonnes = check["MWh"], check["tonnes CO2e"]
 print(f"at their speed: {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e")
-print("their totals:   1,287 MWh, 552 tonnes CO2e (Patterson et al. 2021)")
+mwh, tonnes = published["GPT-3 energy"], published["GPT-3 CO2e"]
+print(f"their totals:   {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e (Patterson et al. 2021)")
 
 # %% [markdown]
 # Our bill comes close to the published ones, because it makes the same assumptions.

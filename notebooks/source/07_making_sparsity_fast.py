@@ -274,13 +274,14 @@ figure, ax = plt.subplots(figsize=(8, 4.6))
 span = np.geomspace(0.1, 200, 100)
 roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
 ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
-beside = {"textcoords": "offset points", "xytext": (4, -13), "fontsize": 9}
+beside = {"textcoords": "offset points", "fontsize": 9}
 beside["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 for name, points in roofline.groupby("layer"):
     x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
     ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
     for batch, *place in zip(points["batch"], *x_y):
-        ax.annotate(f"batch {batch}", place, color=color, **beside)
+        at = (8, -3) if batch == 512 else (-2, -14)
+        ax.annotate(str(batch), place, xytext=at, color=color, **beside)
 ax.set(xscale="log", xlabel="intensity: operations per byte")
 ax.set(yscale="log", ylabel="operations, in GFLOP/s")
 ax.legend()
@@ -290,7 +291,8 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Measured here, one core; medians. For CSR only products with kept weights count as operations. A point above the
+# *Measured here, one core; medians. The numbers beside the points are the batches. For
+# CSR only products with kept weights count as operations. A point above the
 # sloping roof is no mistake: the small matrices fit into the processor's caches,
 # which are faster than the memory that the copy measured. Nor is one a little above the
 # flat roof: that roof is one product that was timed, and another can be faster.*

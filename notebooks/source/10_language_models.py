@@ -564,10 +564,10 @@ bets.reveal("10-ticket", told)
 # %% [markdown] tags=["deep"]
 # ### Deep dive: live, rewound, pretrained
 #
-# Live, 200 steps in place of 1,000, with one seed:
+# Live, 150 steps in place of 1,000, with one seed:
 
 # %% tags=["deep"]
-short = replace(recipe, duration="200it", warmup=20)
+short = replace(recipe, duration="150it", warmup=20)
 arms = ["dense", "ticket", "reinitialised", "shuffled"]
 options = {"seeds": [10], "levels": 3, "control_levels": [3], "evaluate_every": 0}
 live = lthlab.run_experiment("gpt-3x64", "words", short, arms=arms, **options)
