@@ -19,7 +19,7 @@ export TRANSLATION ?=
 AS_ROOT := $(if $(filter 0,$(shell id -u 2>/dev/null)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab play app test notebooks strings student assignment course grade pool site bench lint lock clean
+.PHONY: help lab play app clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -52,6 +52,13 @@ play: $(LAB) ## Open the ticket playground in a browser: train, prune and questi
 
 app: $(LAB) ## Serve notebook 08 as an app without code (LAB_ARGS="--port 8899" passes options on)
 	$(BIN)/python docs/app.py $(LAB_ARGS)
+
+clean: ## Remove the environment and everything that can be made again
+	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache test-artefacts
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# What follows needs the whole repository: the students' archive of `make course` ends here.
+.PHONY: test notebooks strings student assignment course grade pool site bench lint lock
 
 test: $(DEV) ## Run all tests, the notebooks included (TEST_ARGS="-k masks" chooses, BROWSER=0: no browser, WORKERS=0: one by one)
 	$(if $(filter 0,$(BROWSER)),@echo "BROWSER=0: the tests in a real browser are left out")
@@ -93,7 +100,3 @@ lint: $(DEV) ## Check style and format
 
 lock: $(DEV) ## Write down the versions that are installed, as tested (requirements.lock)
 	$(BIN)/python -m pip freeze --exclude-editable > requirements.lock
-
-clean: ## Remove the environment and everything that can be made again
-	rm -rf $(VENV) build *.egg-info .pytest_cache .hypothesis .ruff_cache test-artefacts
-	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -152,6 +152,8 @@ def for_students(given: dict[str, list[Path]], released: Path, archive: Path) ->
         file.writestr("lottery-tickets/START.md", START)
         for name in filter(None, listed):
             data = (ROOT / name).read_bytes()
+            if name == "Makefile":  # only the tasks that can be done with what is here
+                data = data.split(b"# What follows needs the whole repository")[0]
             if name.endswith(".ipynb"):  # its link to the sheet: to the copy without solutions
                 for assignment, sheets in given.items():
                     for sheet in sheets:

@@ -157,6 +157,15 @@ def test_the_students_archive_holds_no_solution_and_no_hidden_check(course):
     assert searched >= len(SHEETS) * 2
 
 
+def test_make_offers_students_what_it_can_do_in_their_archive(course, tmp_path):
+    with zipfile.ZipFile(course / "students.zip") as archive:
+        archive.extractall(tmp_path)
+    said = subprocess.run(
+        ["make", "help"], cwd=tmp_path / "lottery-tickets", capture_output=True, text=True
+    ).stdout
+    assert re.findall(r"make (\w+)", said) == ["help", "lab", "play", "app", "clean"]
+
+
 def test_moodle_quizzes_have_one_right_answer_and_tell_why(course):
     for path in (course / "teacher" / "quizzes").glob("*.xml"):
         first, *questions = xml.parse(path).getroot()
