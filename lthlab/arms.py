@@ -198,7 +198,7 @@ def gradual(past: Past) -> Start:
     return replace(dense(past), during=during)
 
 
-@arm("edge-popup", color="#ece133", dashes=(2, 1))
+@arm("edge-popup", color="#b08d00", dashes=(2, 1))
 @checked
 def supermask(past: Past) -> Start:
     """A mask found by training scores; the initial values under it are never trained."""

@@ -165,8 +165,9 @@ bets.reveal("00-before", 100 * runs["ticket"].value(step=0))
 #
 # The ticket is far above 10 % *before its first step*, while its weights are still
 # random. All that it knows lies in **which** weights were removed. So choosing a mask
-# is a kind of training, too. A mask with which untrained weights do well is called a
-# [supermask](glossary.md#supermask) (Zhou et al. 2019).
+# is a kind of training, too. The mask was chosen for these values: with
+# the new values of the control it starts not far from 10 %. A mask with which untrained
+# weights do well is called a [supermask](glossary.md#supermask) (Zhou et al. 2019).
 #
 # And the control catches up. After one epoch it is far behind. At the end it is close
 # to the whole network, if not quite to the ticket. So do good first values only save

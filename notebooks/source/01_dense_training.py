@@ -3,7 +3,7 @@
 #
 # Before we throw weights away, let us see what it means to keep them all. You train a
 # network with twelve lines of code and count what that takes. Then you do the same sum
-# for a network six hundred thousand times larger.
+# for a network more than six hundred thousand times larger.
 #
 # **After this notebook you can**
 # - read a training loop, and say what each of its lines does;
@@ -187,7 +187,7 @@ counted = cost.training_flops(model, dataset, recipe).total
 speed = counted / history.seconds
 print(f"by hand:        {forward + backward:,} FLOPs to train")
 print(f"PyTorch counts: {counted:,}, {counted / forward:.1f} times one way forwards")
-print(f"in {history.seconds:.1f} s: {speed / 1e9:.0f} billion FLOPs a second")
+print(f"in {history.seconds:.2f} s: {speed / 1e9:.0f} billion FLOPs a second")
 
 # %% [markdown]
 # ## 5. How big, how dear
@@ -275,7 +275,9 @@ check = training_bill(flops_per_second=24.6e12)  # measured by Patterson et al. 
 mwh, tonnes = check["MWh"], check["tonnes CO2e"]
 print(f"at their speed: {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e")
 mwh, tonnes = published["GPT-3 energy"], published["GPT-3 CO2e"]
-print(f"their totals:   {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e (Patterson et al. 2021)")
+print(
+    f"their totals:   {mwh:,.0f} MWh, {tonnes:,.0f} tonnes CO2e (Patterson et al. 2021)"
+)
 
 # %% [markdown]
 # Our bill comes close to the published ones, because it makes the same assumptions.
@@ -448,7 +450,7 @@ print(f"together {megabytes.sum():.1f} MB to train; {use:.1f} MB to use")
 assumed = cost.Assumptions(watts=30, overhead=1.0, grams_per_kwh=480)
 kwh, grams = assumed.kwh(history.seconds), assumed.co2e_grams(history.seconds)
 kettle = 4186 * 1.0 * 80 / 0.9  # joules: a litre, 20 to 100 degrees, 90 % of it used
-print(f"{history.seconds:.1f} s x {assumed.watts:.0f} W = {3.6e6 * kwh:.0f} J")
+print(f"{history.seconds:.2f} s x {assumed.watts:.0f} W = {3.6e6 * kwh:.0f} J")
 print(f"= {grams:.3f} g CO2e at about the world's average, 480 g/kWh (Ember 2024)")
 print(f"to boil a litre of water takes {kettle / 3.6e6 / kwh:,.0f} times as much")
 
@@ -485,7 +487,8 @@ for conversations in (0, 1, 16, 64):
 #
 # The article says that training a language model a thousand times smaller than GPT-3 emits nearly a ton of CO2, about
 # as much as one passenger's flight from New York to San Francisco. The estimate is by Strubell et al. (2019), and the
-# model is BERT-base. Energy is processors times watts times hours times overhead. Here is the sum again:
+# model is BERT-base. Energy is processors (here graphics cards, *GPUs*) times watts
+# times hours times overhead (also called *PUE*). Here is the sum again:
 
 # %% tags=["deep"]
 POUND, SHORT_TON = 453.59237, 2000  # grams, pounds
@@ -499,14 +502,15 @@ seconds = 3600 * gpus * hours
 energy, pounds = then.kwh(seconds), then.co2e_grams(seconds) / POUND
 flight = pounds / published["flight NY-SF CO2e"]
 smaller = published["GPT-3"] / published["BERT-base"]
-print(f"{gpus:.0f} GPUs x {then.watts:.0f} W x {hours} h x {then.overhead}", end=" ")
+print(f"{gpus:.0f} GPUs x {then.watts:.2f} W x {hours} h x {then.overhead}", end=" ")
 print(f"= {energy:,.0f} kWh; published {published['BERT-base energy']:,.0f}")
 print(f"{pounds:,.0f} pounds CO2e; published {published['BERT-base CO2e']:,.0f}")
 print(f"= {pounds * POUND / 1e6:.2f} tonnes = {pounds / SHORT_TON:.2f} short tons")
 print(f"= {flight:.2f} flights there and back, for {smaller:,.0f} times fewer weights")
 
 # %% [markdown] tags=["deep"]
-# And the same work on a chip of today:
+# And the same work on a chip of today, NVIDIA's H100. A *TFLOP/s* is a trillion FLOPs
+# a second.
 
 # %% tags=["deep", "article-04"]
 SHARE = 0.4  # of its peak speed, what a well-tuned large model reaches
@@ -552,8 +556,8 @@ print(f"if theirs was BERT-large on long sequences: {fold * work / large:.0f}")
 # %% [markdown] tags=["deep"]
 # ## Deep dive: turn the knobs
 #
-# The next cell makes sliders (it needs a running kernel). Which of them changes the grams most: the chip, the grid, or
-# the size of the network?
+# The next two cells make sliders (they need a running kernel). Which of them changes
+# the CO2e most: the chip, the grid, or the size of the network?
 
 # %% tags=["deep"]
 import ipywidgets as widgets

@@ -141,7 +141,8 @@ widgets.evidence()
 # **Why pairs.** Some seeds are lucky for every method. So all methods prune the same
 # networks, and we subtract seed by seed. What a seed gave to both drops out. Such an
 # interval is one of [paired differences](glossary.md#paired-difference). Choose the
-# comparison on fashion-mini, switch to *not in pairs*, and see how much wider it gets.
+# comparison on fashion-mini, switch to *not in pairs*, and see how much wider it gets
+# in nearly every draw.
 #
 # **How to read a line.** "+1.2 [+0.4, +2.0], n = 5" means: 1.2 percentage points better on average, interval 0.4 to 2.0,
 # from five seeds. The 5 counts seeds, not points.
@@ -187,9 +188,11 @@ def one_seed(seed):  # train a network, then prune it in every way
     return dense, by_scores(dense, seed, WAYS)
 
 
-# delayed() notes each call down; Parallel() makes them all
+# delayed() notes each call down; Parallel() makes them all, on all cores at once
 jobs = (delayed(one_seed)(seed) for seed in range(5))
-networks, rows = zip(*Parallel(n_jobs=-1)(jobs))  # on all cores at once
+networks, rows = zip(
+    *Parallel(n_jobs=-1)(jobs)
+)  # zip(*...): two tuples from five pairs
 COLUMNS = ["arm", "density", "seed", "value"]
 cut = pd.DataFrame(sum(rows, []), columns=COLUMNS)  # sum: one list out of five
 ax = plots.accuracy_by_density(cut, markersize=9)

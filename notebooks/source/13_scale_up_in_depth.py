@@ -552,6 +552,7 @@ for name, marker in zip(("conv-2", "conv-4", "conv-6"), "os^"):
         look = {"marker": marker, "markevery": 5, "color": "0.3"}
         right.plot(kept / kept[0], dash, **look, label=f"{name}, {kind}")
 right.set(xlabel="times pruned", ylabel="weights kept", yscale="log")
+right.set_xticks(range(0, 21, 5))
 right.yaxis.set_major_formatter(PercentFormatter(1))
 right.legend()
 plots.show(
