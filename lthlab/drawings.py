@@ -237,14 +237,13 @@ def valley(
     losses = [[loss(torch.stack([x, y])) for x in xs] for y in ys]
     levels = np.geomspace(np.min(losses), np.max(losses), 9)
     ax = _axes(ax, 5.4, 5)
-    ax.contourf(xs, ys, losses, levels, cmap="cividis_r", norm="log", alpha=0.6)
-    labels = ax.clabel(ax.contour(xs, ys, losses, levels, colors="white"), colors=_INK, fmt="%.2f")
-    plt.setp(labels, zorder=3, clip_on=False)
+    map_ = ax.contourf(xs, ys, losses, levels, cmap="cividis_r", norm="log", alpha=0.6)
+    ax.figure.colorbar(map_, ax=ax, format="%.2f", label="validation loss").minorticks_off()
     ax.plot(*first.T, "o-", *second.T, "s--", color=_INK, markerfacecolor="white")
     for name, place in ("start", first[0]), ("first", first[-1]), ("second", second[-1]):
         side = "right" if place[0] > xs.mean() else "left"  # the word stays inside the map
         ax.text(*place, f"  {name}  ", weight="bold", va="bottom", ha=side)
-    ax.set(aspect="equal", xticks=[], yticks=[], xlabel="validation loss")
+    ax.set(aspect="equal", xticks=[], yticks=[])
     return (
         f"A map of the validation loss and on it, from a common start, the paths of two trainings, "
         f"the first solid, the second dashed. The loss is {loss(first[0]):.3f} at the start, "

@@ -267,7 +267,7 @@ widgets.ticket_race("mnist1d")
 # %% [markdown]
 # Here the ticket keeps up with the dense network, and the reinitialised arm falls far
 # behind. *Shuffled* ends lower still. So on one network the values decide, and on the
-# other they do not. Any verdict has to name its network, its data and its
+# other they are worth little. Any verdict has to name its network, its data and its
 # [density](glossary.md#density). Notebook 04 takes the case where the values decide,
 # and asks *what about them* does it.
 

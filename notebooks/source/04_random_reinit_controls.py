@@ -370,7 +370,9 @@ plots.show(drawings.board(4))
 
 # %% [markdown]
 # *The board after notebook 04.* On `mnist1d` **the mask**, **their signs** and **their
-# scale** are charged, and **layer densities** are struck off. **The values** are asked
+# scale** are charged, and **layer densities** are struck off. A row is shaded, or its
+# name struck through, by its first line alone, that of the signals. On clothes the
+# layer densities stay undecided. **The values** are asked
 # a narrower question than in notebook 03: what is each size in its own place worth,
 # once the signs are there? (Board and section 3 take the mean of three draws of new
 # values for each mask.)
@@ -480,7 +482,8 @@ plots.show(
 # %% [markdown] tags=["deep"]
 # *Paired, mean and 95 % interval, n = 10 (one draw of new values). A training whose
 # loss is lowest at its very last step might have gone lower, so its number is too
-# small. The printed line counts these for the left panel.*
+# small. The printed line counts these for the left panel, and for two more draws of
+# new values that are not drawn.*
 #
 # At the higher density the ticket is earlier than the dense network, and the arms that
 # give up signs or mask are later. At the lower density the ticket is later as well.

@@ -3,8 +3,8 @@
 #
 # In notebook 03 the survivors of [pruning](glossary.md#pruning) went back to their very
 # first values. On larger networks that fails: Frankle et al. (2019, 2020) found no
-# winning [tickets](glossary.md#ticket) in a ResNet-50 that way. Their repair is small
-# and strange. Go back, but not quite to the beginning: to a [step](glossary.md#step)
+# winning [tickets](glossary.md#ticket) in ResNet-50, a large network for photographs,
+# that way. Their repair is small and strange. Go back, but not quite to the beginning: to a [step](glossary.md#step)
 # *k* a little way into training. Here is the retrial, on a network small enough for a
 # laptop.
 #
@@ -44,8 +44,8 @@ print(
 # %% [markdown]
 # ## 1. A harder network, and what you need for it
 #
-# We take the signals of `mnist1d` again, and this time a small *residual network*. Five
-# things are new, and the picture shows each:
+# We take the signals of `mnist1d` again, and this time a small *residual network*, a
+# *ResNet* for short. Five things have not been explained yet. The picture shows each:
 #
 # - A [convolution](glossary.md#convolution) slides a few [weights](glossary.md#weight) along the signal and multiplies
 #   at every position. In the picture these are -1, 0 and 1: right neighbour minus left.
@@ -58,6 +58,10 @@ print(
 # - The *learning rate* says how far a step goes (`lr` in notebook 01). The
 #   [cosine schedule](glossary.md#cosine-schedule) lets it fall from its highest value
 #   to 0.
+#
+# The last two were at work in notebook 04, too. In the line printed above, `sgd` means
+# plain steps, here with momentum, and `weight_decay` pulls all weights a little towards
+# zero at each step.
 
 
 # %%
@@ -174,7 +178,7 @@ bets.reveal("05-average", measured)
 #
 # Now look at the landscape. Each picture shows the [loss](glossary.md#loss) on the
 # plane through three networks: the start, and the two ends. The dots are the two
-# trainings, seen from above. The numbers on the lines are losses.
+# trainings, seen from above. The bar beside a map says which colour is which loss.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(13, 5))
@@ -317,9 +321,11 @@ plots.show(drawings.board(5))
 # *The board after notebook 05.* The last line is new. Values matter, but on this
 # network not the *first* ones: those from a fifth of the way do better.
 #
-# **Longer training** is struck off for the two networks of notebook 04. Weights that
-# are never rewound are trained longer from level to level, and there they end no higher
-# than the ticket. On the network of this notebook they do end higher (section 9).
+# **Longer training** is struck off for the two networks of notebook 04. In
+# [learning-rate rewinding](glossary.md#learning-rate-rewinding) the weights are never
+# rewound, only the learning rate is. So they are trained longer from level to level,
+# and there they are not seen to end higher than the ticket. On the network of this
+# notebook they do end higher (section 9).
 #
 # ## 5. Your turn
 #
