@@ -158,8 +158,7 @@ bets.pick("04-parts", "At 17.8 % of the weights it costs most to give up", cost)
 #
 # ## 2. One call
 #
-# `run_experiment` trains arms x levels x [seeds](glossary.md#seed) on all cores and returns one table. Your seeds are not
-# those of the reference table that comes with the course.
+# `run_experiment` trains arms x levels x [seeds](glossary.md#seed) on all cores and returns one table.
 
 # %%
 arms = ["dense", "ticket", *CONTROLS, "uniform random"]
@@ -252,10 +251,11 @@ bets.reveal("04-parts", given_up[max(given_up)])
 
 # %% [markdown]
 # *Lines: 95 % [intervals](glossary.md#confidence-interval) of the [paired difference](glossary.md#paired-difference) in
-# test [accuracy](glossary.md#accuracy), ten seeds; a filled dot means that zero lies outside. Crosses: your three seeds.
+# test [accuracy](glossary.md#accuracy), ten seeds; a filled dot means that zero lies outside. Crosses: your three seeds,
+# which are not among the ten.
 # Mind the two scales. The [test set](glossary.md#test-set) was looked at once, after each training.*
 #
-# Read the case line by line, from the top.
+# Line by line, from the top:
 #
 # - *Dense minus the ticket*: the interval holds zero. The ticket keeps up, so there is
 #   something to explain.
@@ -379,16 +379,15 @@ plots.show(drawings.board(4))
 #
 # ## 5. Your turn
 #
-# 1. On the [exercise sheet](exercises/04_random_reinit_controls.py): write the control *shuffled* and the paired
-#    interval, name the pair that isolates one thing, reach a verdict, write the two checks, and explain a bug by its
-#    curve. The sheet checks all but the last.
+# 1. On the [exercise sheet](exercises/04_random_reinit_controls.py): write *shuffled*
+#    and the paired interval, name the pair that isolates one thing, reach a verdict,
+#    and catch two bugs.
 # 2. Is a ticket's sign pattern enough to rebuild it? You draw new *sizes* and keep the signs. Which of the arms should
 #    you compare that with?
 #
 # <details><summary>Answer to 2</summary>
 #
-# Each weight gets the sign of its first value and the size of a newly drawn one.
-# Compare that with *permuted sizes*, whose sizes are the ticket's, so larger and spread
+# Compare it with *permuted sizes*, whose sizes are the ticket's, so larger and spread
 # in another way. And compare it with *signs*, which has about the same scale but no
 # spread of sizes.
 # </details>

@@ -330,7 +330,7 @@ plots.show(drawings.board(5))
 # ## 5. Your turn
 #
 # 1. On the [exercise sheet](exercises/05_rewinding.py): mix two networks in any proportion, read from a table when one
-#    settles, find the bug in an average that is worse than chance, rewind to step k, and say when rewinding to zero is
+#    settles, find the bug in an average, rewind to step k, and say when rewinding to zero is
 #    enough.
 # 2. Give the recipe a gentle start, in which the learning rate rises over the first 48
 #    steps: `from dataclasses import replace`, then `recipe = replace(recipe,
