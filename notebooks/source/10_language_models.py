@@ -569,7 +569,7 @@ bets.reveal("10-ticket", told)
 # %% tags=["deep"]
 short = replace(recipe, duration="150it", warmup=20)
 arms = ["dense", "ticket", "reinitialised", "shuffled"]
-options = {"seeds": [10], "levels": 3, "control_levels": [3], "evaluate_every": 0}
+options = {"seeds": [10], "levels": 2, "control_levels": [2], "evaluate_every": 0}
 live = lthlab.run_experiment("gpt-3x64", "words", short, arms=arms, **options)
 ends = live.query("split == 'validation' and metric == 'loss' and step > 0")
 ends = ends.sort_values("value")[["arm", "density", "value"]]
