@@ -473,7 +473,7 @@ plots.show(
 # %% [markdown] tags=["deep"]
 # *Test words, mean and 95 % interval over n = 5 networks; the same calibration words
 # for all methods of a network. Left of zero: the first is better. Section 4 explains
-# 2:4.*
+# [2:4](glossary.md#24).*
 
 # %% [markdown]
 # ## 4. Two of four
