@@ -339,7 +339,8 @@ else:
 # <details><summary>Answers</summary>
 #
 # 1. The way back is missing: `(6 * sum(weights) - 2 * weights[0]) * 8_000`.
-# 2. Too large a step overshoots, and the loss jumps about or explodes. With too small a step next to nothing changes in
+# 2. Too large a step overshoots: the loss jumps about or explodes, and few images are
+#    named right. With too small a step next to nothing changes in
 #    one epoch. Without `zero_grad` each gradient is added to all those before it, so old batches keep pulling.
 # 3. `training_bill(parameters=17.5e9)`: a tenth of everything. One would have to know *which* weights to remove before
 #    training (notebooks 03 and 06), and the hardware would have to run faster without
