@@ -115,7 +115,7 @@ assert torch.allclose(mine / mine.sum(), theirs / theirs.sum(), atol=1e-5), (
 # $$\delta = -\frac{w_q}{[H^{-1}]_{qq}}\, H^{-1} e_q,$$
 #
 # where $H^{-1} e_q$ is column $q$ of the inverse of $H$ (a deep dive of notebook 10,
-# behind section 3, derives it). Write `delete(w, H, q)`: the weights after that. Weight
+# behind section 3, works an example). Write `delete(w, H, q)`: the weights after that. Weight
 # `q` must be exactly 0, and `w` itself stays as it is.
 
 

@@ -318,8 +318,9 @@ widgets.rewind_dial()
 plots.show(drawings.board(5))
 
 # %% [markdown]
-# *The board after notebook 05.* The last line is new. Values matter, but on this
-# network not the *first* ones: those from a fifth of the way do better.
+# *The board after notebook 05.* The last line is new. Its interval begins just above
+# one point, which the rounded number hides. Values matter, but on this network not the
+# *first* ones: those from a fifth of the way do better.
 #
 # **Longer training** is struck off for the two networks of notebook 04. In
 # [learning-rate rewinding](glossary.md#learning-rate-rewinding) the weights are never
