@@ -54,6 +54,7 @@ def gather(source: Path, repo: str) -> None:
     texts = [ROOT / "docs" / "teaching.md", ROOT / "docs" / "anywhere.md"]
     texts.append(NOTEBOOKS / "glossary.md")
     pages |= {path: path.name for path in texts}
+    pages |= {sheet: f"sheets/{sheet.stem}_exercises.ipynb" for sheet in make.SHEETS}
 
     shutil.copytree(ROOT / "docs" / "site", source, dirs_exist_ok=True)
     build_playground.write(source / "extra" / "playground")

@@ -93,7 +93,7 @@ def fold(found: str) -> str:
                 f"{rows}</details>"
             )
         sentences.append(sentence)
-    return " ".join(sentences)
+    return ". ".join(sentences).replace("</details>. ", "</details>")
 
 
 def article_page() -> str:

@@ -112,6 +112,18 @@ def test_signatures_name_types_and_show_no_address(folder):
     assert "stops: Iterable[Duration] = ()" in text["training"]
 
 
+def test_formulas_are_drawn_and_notebooks_lead_to_their_sheets(folder, pages):
+    drawn = set()
+    for name in pages:
+        page = (folder / name).read_text()
+        prose = re.sub("<(pre|code|script)\\b.*?</\\1>", "", page, flags=re.DOTALL)
+        assert not re.search(r"\$\$|\\(frac|delta|cdot)\b", prose), name
+        drawn |= {name} if "<math" in page else set()
+        if re.match(r"\d\d_", name) and not name.startswith("08"):
+            assert f'href="sheets/{name.removesuffix(".html")}_exercises.html"' in page
+    assert {name[:2] for name in drawn} >= {"02", "07", "10"}
+
+
 def test_opened_as_a_file_it_searches_filters_and_plays(page, folder):
     page.goto((folder / "search.html").as_uri() + "?q=rewind")
     wait_until(lambda: page.locator("#search-results li a").count() > 3)

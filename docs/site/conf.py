@@ -13,6 +13,7 @@ from typing import Annotated, NewType, Union, get_args, get_origin
 
 import nbformat
 from docutils import nodes
+from latex2mathml.converter import convert
 
 import lthlab
 
@@ -22,6 +23,8 @@ extensions = ["myst_nb", "sphinx.ext.autodoc"]
 html_theme = "furo"
 html_title = "Lottery tickets, in notebooks"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
+smartquotes = False  # code in docstrings keeps its quotes and dots
 html_css_files = ["site.css"]
 html_js_files = [
     ("tables.js", {"defer": "defer"}),
@@ -40,6 +43,10 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.mime_pr
 nb_execution_mode = "off"
 nb_ipywidgets_js = {}
 myst_heading_anchors = 4
+# Formulas become MathML, which browsers draw without a script.
+myst_enable_extensions = ["dollarmath"]
+myst_dmath_allow_digits = False
+html_math_renderer = "mathml"
 
 # Docstrings are prose: `name` in them links to what it names, where that is documented.
 default_role = "py:obj"
@@ -70,6 +77,7 @@ def describe_pictures(app, document):
         for o in outputs
     }
     for image in document.findall(nodes.image):
+        image["scale"] = 100  # so Sphinx links it to its file, which can be enlarged
         name = Path(image["uri"]).stem
         image["alt"] = alternatives.get(name, image.get("alt", ""))
 
@@ -126,8 +134,23 @@ def name_types():
 def name_functions(app, what, name, obj, options, signature, returned):
     """Write a default that is a function by its name, not by its address in memory."""
     if signature:
+        if "t.Any" in signature:  # that of ipywidgets, which says nothing
+            return "", returned
         signature = signature.replace("<factory>", "...")
         return re.sub(r"<function (\w+)[^>]*>", r"\1", signature), returned
+
+
+def write_formula(display: str):
+    """A visitor that writes a formula as MathML."""
+
+    def visit(writer, node):
+        formula = convert(node.astext(), display=display)
+        writer.body.append(
+            f'<div class="formula">{formula}</div>' if display == "block" else formula
+        )
+        raise nodes.SkipNode
+
+    return visit, None
 
 
 def mend_markup(app, page, template, context, doctree):
@@ -148,6 +171,7 @@ def mend_markup(app, page, template, context, doctree):
 def setup(app):
     app.connect("autodoc-process-docstring", read_as_prose)
     name_types()
+    app.add_html_math_renderer("mathml", write_formula("inline"), write_formula("block"))
     app.connect("autodoc-process-signature", name_functions)
     # After the theme, which makes the tree of pages.
     app.connect("html-page-context", mend_markup, priority=900)

@@ -32,7 +32,7 @@ def evidence() -> Panel:
         rows = rows[(rows["level"] == level) | (rows["arm"] == "dense")]
         pairs.append(100 * rows.pivot(index="seed", columns="arm", values="value")[[arm, against]])
         kept = percent(rows["density"].min())
-        names.append(f"{arm} minus {against}, {kept} of the weights, {dataset}")
+        names.append(f"{dataset}, {kept} of the weights: {arm} minus {against}")
     data = {
         "values": [pair.round(2).to_numpy().T.tolist() for pair in pairs],
         "sizes": [*SIZES],

@@ -61,7 +61,7 @@ everything = full_masks(tiny)  # a mask that keeps all 25
 mine = prune(scores, everything, fraction=0.6)  # <- your line: keep 15 of the 25
 
 kept = lthlab.count_kept(mine)
-hint = f"Not yet: this keeps {kept}. `fraction` is the part that goes."
+hint = f"Not yet: this keeps {kept}. The fraction is the part that goes."
 print("Right." if kept == 15 else hint)
 
 # %%

@@ -106,7 +106,7 @@ for name in FINISH:
     print(f"{name}, points: ticket minus pruned at 100 %:  {ticket.points()}")
     if name == "mnist1d":
         answer = -100 * late.mean
-bets.reveal("06-when", answer)
+bets.reveal("06-when", round(answer, 1))
 
 # %% tags=["article-08", "article-09"]
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.2))
@@ -406,4 +406,5 @@ for level in RACE["control_levels"]:
 # al. 2020 (GraSP), 2002.07376. Tanaka et al. 2020 (SynFlow), 2006.05467. Frankle et al. 2021 (*Why are we missing the
 # mark?*), 2009.08576. Mocanu et al. 2018, 1707.04780. Evci et al. 2020, 1911.11134.
 #
-# **Next question**: say you do have a ticket, with a tenth of the weights. Does it take a tenth of the time? Notebook 07.
+# **Next question**: say you do have a ticket, with a tenth of the weights. Does it take a tenth
+# of the time? [Notebook 07](07_making_sparsity_fast.ipynb).

@@ -608,7 +608,7 @@ for level in sorted(set(conv.query("arm == 'shuffled'")["level"])):
 # - Tickets from other classes or another optimiser: on mnist1d clearly worse than one's
 #   own, on fashion-mini within a point of it.
 # - Tickets lost robustness to noise; no class got worse by more than its interval. They lead after short trainings more than after long ones.
-# - The claims table in [README.md](README.md) has the rows of this notebook in every setting.
+# - The [table of claims](README.md) has the rows of this notebook in every setting.
 #
 # **Sources**: H. Zhou et al., *Deconstructing Lottery Tickets*, NeurIPS 2019. V. Ramanujan et al., *What's Hidden in a Randomly
 # Weighted Neural Network?*, CVPR 2020. E. Malach et al., *Proving the Lottery Ticket Hypothesis: Pruning is All You Need*, ICML

@@ -1038,7 +1038,7 @@ bets.reveal("12-inputs", -100 * gap.mean)
 bets.number(
     "12-overlap",
     "On the signals: what percentage of the ticket's weights is already in the "
-    "magnitude mask of the *untrained* network (chance would give about 10)",
+    "magnitude mask of the untrained network (chance would give about 10)",
     low=0,
     high=100,
 )
@@ -1120,7 +1120,7 @@ for name in FINISH:
 #
 # The picture sets what the papers say against what our runs say, for each data set at
 # the density nearest to the paper's. Each row is one claim: a circle if our runs show
-# it, a cross if they do not. The whole table is in [README.md](README.md).
+# it, a cross if they do not. [The whole table](README.md) has more settings.
 
 # %%
 file = files("lthlab").joinpath("assets/reference/claims.csv")

@@ -250,9 +250,10 @@ best = measured["FLOP/s"].max()
 line = np.array([flops.min(), flops.max()])
 ax.plot(line, line / best, ":", color="0.5", label="the highest rate measured")
 for name, *place in zip(measured["network"], flops, seconds):
-    above = name in ("resnet1d-8", "resnet-20")  # below would be the next dot
-    beside = {"xytext": (-42, 6) if above else (6, -12), "fontsize": 9}
-    ax.annotate(name, place, textcoords="offset points", **beside)
+    # where no other dot, line or frame is
+    at = {"resnet1d-8": (-42, 6), "conv-2": (-40, 4), "resnet-20": (-56, -8)}
+    beside = {"textcoords": "offset points", "fontsize": 9}
+    ax.annotate(name, place, xytext=at.get(name, (6, -12)), **beside)
 ax.set(xscale="log", xlabel="FLOPs per training step (batch of 60)")
 ax.set(yscale="log", ylabel="seconds per step")
 ax.legend()

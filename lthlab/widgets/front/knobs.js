@@ -151,11 +151,11 @@ const KNOBS = {
     return {
       say: `${shown.comparison}; seeds ${seeds.join(", ")}, ${shown.pairs}: ${signed(middle)} points, 95 % interval ${signed(low)} to ${signed(high)}: ${verdict}. Of all ${above + open + below} ways to draw ${n} of ten seeds, ${above} say better, ${open} cannot tell, ${below} say worse.`,
       pictures: chart({
-        width, height: 300, title: "difference in points, by seed: drawn (coloured) and not (grey); band: 95 % interval",
+        width, height: 300, title: "difference in points, by seed",
         x: { range: [-0.5, 9.5], label: "seed", ticks: [...Array(10).keys()] }, y: { range: [-reach, reach] },
         lines: [{ color: "#767676", points: flat(0), dash: [2, 2] }, { color, points: flat(middle, low, high) }],
         dots: differences.map((value, seed) => [seed, value, seeds.includes(seed) ? color : "#b5b5b5"]),
-      }),
+      }) + `<p class="note">Coloured: the seeds drawn, their mean and the 95 % interval. Grey: the other seeds.</p>`,
     };
   },
 
