@@ -1,5 +1,6 @@
 """Small things that every room needs: seeded generators, labels, evaluation mode."""
 
+import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab.border import InputError
+from lthlab.border import InputError, show
 
+_NOISE = threading.RLock()  # the generators are of the whole process
 IGNORED = -100  # the target of padding: it counts neither in the loss nor in the accuracy
 
 
@@ -36,6 +38,9 @@ def check_labels(name: str, labels: Tensor, classes: int) -> None:
 
 def mean_loss(logits: Tensor, y: Tensor) -> Tensor:
     """The mean cross-entropy over all targets that count: one an example, or one a place."""
+    if not isinstance(logits, Tensor):
+        advice = "Give a loss= that takes the answer apart."
+        raise InputError(f"model must answer with logits in training; got {show(logits)}. {advice}")
     return F.cross_entropy(logits.flatten(0, -2), y.flatten(), ignore_index=IGNORED)
 
 
@@ -54,7 +59,8 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 @contextmanager
 def own_noise(device: torch.device, seed: int) -> Iterator[None]:
     """Seed PyTorch's global generators for a block; afterwards the caller's are as they were."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    cuda = [device] if device.type == "cuda" else []
+    with _NOISE, torch.random.fork_rng(devices=cuda):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

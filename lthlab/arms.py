@@ -6,6 +6,7 @@ To add one, write a function `f(past) -> Start` and declare it with `@arm("its n
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from graphlib import CycleError, TopologicalSorter
 from typing import Annotated
 
 from lthlab import controls
@@ -49,7 +50,7 @@ def arm(
     """Declare an arm: `@arm("my arm", needs=("ticket",))` above a function past -> Start.
 
     `needs` names the arms whose levels it reads, up to its own level; they must be declared before,
-    so no two arms need each other. `chain` lets it read `past.previous`, its own level before
+    and no two arms may need each other. `chain` lets it read `past.previous`, its own level before
     (level 0 is the dense network). A level is known by the arm's name: declare a changed arm under
     another name, or give the run another version. Raises ValueError for an unknown need.
     """
@@ -57,6 +58,10 @@ def arm(
     @checked
     def declare(function: Function) -> Function:
         reads = ("dense", *needs) if chain or needs else ()  # level 0 of every arm
+        try:
+            TopologicalSorter({n: a.needs for n, a in ARMS.items()} | {name: reads}).prepare()
+        except CycleError as error:
+            raise InputError(f"needs: {', '.join({*error.args[1]})} wait for each other.") from None
         ARMS[name] = Arm(function, reads, chain, color, dashes)
         return function
 

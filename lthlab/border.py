@@ -111,6 +111,8 @@ def admit(name: str, value: Any, hint: Any) -> Any:
     """The value, or what an iterator yields; InputError unless the hint and the name allow it."""
     if isinstance(value, Iterator):
         value = list(islice(value, 1_000_000))  # it may have no end
+    elif isinstance(value, list) and any(get_origin(h) is tuple for h in (hint, *get_args(hint))):
+        value = tuple(value)
     ends = _RANGE_OF.get(name, (-_LARGE, _LARGE))
     misfit = _misfit(name, value, hint, ends)
     if misfit:

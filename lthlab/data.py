@@ -39,10 +39,19 @@ _UNCHANGED = torch.tensor([0]), torch.tensor([1])  # mean and std of tokens
 _GENERATING = threading.Lock()
 
 
+def _as_tensor(array: Any) -> Tensor:
+    """An array as a tensor, also one that is mirrored, foreign in its bytes, or unsigned."""
+    if isinstance(array, Tensor):
+        return array.detach()
+    array = np.asarray(array)
+    kind = array.dtype if array.dtype == np.uint8 else np.promote_types(array.dtype, np.int16)
+    return torch.from_numpy(np.ascontiguousarray(array, kind))
+
+
 def _is_finite(array: Any) -> bool:
     """Whether this is an array of numbers, or can be made one, without NaN and infinity."""
     try:
-        array = torch.as_tensor(array if isinstance(array, Tensor) else np.asarray(array))
+        array = _as_tensor(array)
         # The ends carry NaN, and take no memory; a meta tensor has no values.
         ends = array.aminmax() if array.numel() and not array.is_meta else ()
         return all(end.isfinite() for end in ends)
@@ -50,12 +59,16 @@ def _is_finite(array: Any) -> bool:
         return False
 
 
-Finite = Annotated[Tensor, "a tensor of finite numbers", _is_finite]
+Finite = Annotated[
+    Tensor,
+    "a tensor of finite numbers that needs no gradient (.detach() makes one)",
+    lambda tensor: not tensor.requires_grad and _is_finite(tensor),
+]
 Array = Annotated[Any, "an array of finite numbers", _is_finite]
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Split:
     """Inputs `x` (examples first, float32; int64 for tokens) and class numbers `y` (int64).
 
@@ -73,7 +86,7 @@ class Split:
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set in three splits; `mean` and `std` (of the training split) undo the normalisation.
 
@@ -91,6 +104,10 @@ class Dataset:
     def __post_init__(self):
         for name, split in self._splits().items():
             check_labels(f"{name}.y", split.y, len(self.classes))
+            for own, other in ((split.x, self.train.x), (split.y, self.train.y)):
+                if own.shape[1:] != other.shape[1:] or own.dtype != other.dtype:
+                    came = f"{show(own)} in {name}, {show(other)} in train"
+                    raise InputError(f"All splits hold examples of one shape and type; got {came}.")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -184,8 +201,10 @@ def make_dataset(
     class only when nothing else is left, and its last example last of all. Raises ValueError if
     inputs and labels do not fit.
     """
-    arrays = (torch.as_tensor(np.asarray(array)) for array in (x, y, x_test, y_test))
-    x, y, x_test, y_test = arrays
+    x, y, x_test, y_test = (_as_tensor(array).cpu() for array in (x, y, x_test, y_test))
+    if (x.dtype == torch.uint8) != (x_test.dtype == torch.uint8):
+        kinds = f"got {x.dtype} and {x_test.dtype}"
+        raise InputError(f"x and x_test are both pixels 0..255 (uint8), or neither; {kinds}.")
     for kind, inputs, labels in (("", x, y), ("_test", x_test, y_test)):
         check_pairs(f"x{kind} and y{kind}", inputs, labels, axes=1)
         check_labels(f"y{kind}", labels, len(classes))

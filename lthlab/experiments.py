@@ -97,7 +97,8 @@ def run_experiment(
     trainings = sum(len(task[-1]) for tasks in waves for task in tasks)
     with contextlib.ExitStack() as stack:
         root = folder or stack.enter_context(tempfile.TemporaryDirectory())
-        finished = Folder(Path(root) / f"experiment-{identity(setting, version)}")
+        known = version if folder else "only now"
+        finished = Folder(Path(root) / f"experiment-{identity(setting, known)}")
         watch = {name: getattr(setting, name) for name in WATCH}
         source = model, dataset, recipe, watch  # not the data: each worker loads them once
         work = delayed(partial(_work, source, finished, (os.getpid(), *_numbers())))

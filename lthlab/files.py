@@ -3,6 +3,7 @@
 A masked network itself needs no export: its state_dict() holds zeros where weights were pruned.
 """
 
+import copy
 import hashlib
 import json
 import uuid
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from lthlab.border import InputError, Location, checked
-from lthlab.masks import Mask, Masks, check_masks, full_masks, prunable_weights
+from lthlab.masks import Mask, Masks, apply_masks_, check_masks, full_masks, prunable_weights
 
 Tensors = dict[str, Tensor]
 VERSION = 2  # of the format
@@ -68,7 +69,7 @@ def save_tensors(tensors: Tensors, path: Location, kind: str, metadata: dict) ->
         "sha256": _BLANK,
     }
     blank = save(tensors, header)
-    path = Path(path)
+    path = Path(path).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{uuid.uuid4()}")  # no longer than any name may be
     try:
@@ -85,7 +86,10 @@ def load_tensors(path: Location, kind: str) -> tuple[Tensors, dict]:
     Raises ValueError for a missing, damaged or foreign file, or another kind.
     """
     try:
-        content = Path(path).read_bytes()
+        path = Path(path).expanduser()
+        if path.exists() and not path.is_file():
+            raise OSError("no plain file")  # a pipe, say, would never end
+        content = path.read_bytes()
         tensors = load(content)
         size = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + size]).get("__metadata__", {})
@@ -127,7 +131,9 @@ def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     to be 0 stays. All else is as it was. Plain tensors: safetensors.torch.save_file writes them,
     and torch.sparse_csr_tensor takes the first three.
     """
-    state = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+    # A weight that two layers share has two names, and one mask.
+    model = apply_masks_(copy.deepcopy(model), masks)
+    state = model.state_dict()
     for name, mask in masks.items():
         weight = state.pop(name)
         mask = mask.to(weight.device)
@@ -173,7 +179,12 @@ def from_csr_state(state: Tensors, model: nn.Module) -> tuple[Tensors, Masks]:
 
 @checked
 def to_torch_prune_(model: nn.Module, masks: Masks) -> nn.Module:
-    """Give `model` masks as torch.nn.utils.prune keeps them: weight_orig, weight_mask, a hook."""
+    """Give `model` masks as torch.nn.utils.prune keeps them: weight_orig, weight_mask, a hook.
+
+    Raises ValueError for layers that share weights, which it does not know.
+    """
+    if len([*model.parameters()]) < len([*model.named_parameters(remove_duplicate=False)]):
+        raise InputError("model has layers that share weights: torch.nn.utils.prune knows none.")
     for name, mask in masks.items():
         path, _, parameter = name.rpartition(".")
         module = model.get_submodule(path)

@@ -2,13 +2,16 @@
 
 import copy
 import hashlib
+import inspect
 import json
 import re
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from types import MethodType
 
 import pandas as pd
 import torch
@@ -44,6 +47,7 @@ class Folder:
 
     def __contains__(self, key: Key) -> bool:
         if not self.file(key).exists():
+            self.try_to_write()
             return False
         try:
             self._read(key)
@@ -51,6 +55,14 @@ class Folder:
             warnings.warn(f"{error} It is computed again.", stacklevel=2)
             return False
         return True
+
+    def try_to_write(self) -> None:
+        """Raise OSError unless files can be written here: said before a level is trained."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=self.path).close()
+        except OSError as error:
+            raise OSError(f"Cannot write into {self.path}: {error.strerror}.") from None
 
     def __getitem__(self, key: Key) -> Level:
         try:
@@ -114,12 +126,13 @@ class Folder:
 def identity(setting: Setting, version: str, *others: Callable | str) -> str:
     """What a run is known by: a digest of all that its results depend on, computed once.
 
-    The recipe, the data, the network (its structure, initial values and what it computes), the kind
-    of step, the device, PyTorch's version and precision, and the `version` that the user gives. Not
-    the number of threads, a cache, or anything else of the machine.
+    The recipe, the data, the network (its structure, initial values and what it computes when it is
+    evaluated), the kind of step, the device, PyTorch's version and precision, and the `version`
+    that the user gives. Not the number of threads, a cache, or anything else of the machine.
+
+    Raises ValueError for a function whose name does not say what it computes, unless there is a
+    version.
     """
-    if not version and any(getattr(other, "__name__", "") == "<lambda>" for other in others):
-        raise InputError("A lambda has no name to be known by: define a function, or say version=.")
     model, data = setting.build(0), setting.data
     splits = (data.train, data.validation, data.test)
     known = {
@@ -130,10 +143,10 @@ def identity(setting: Setting, version: str, *others: Callable | str) -> str:
         "weights": _digest(model.state_dict().values()),
         "outputs": _outputs(model, data.train.x[:4]),
         "data": [data.name, _digest(t for split in splits for t in (split.x, split.y))],
-        "step": _name(find_step(setting.step)),
+        "step": _name(find_step(setting.step), version),
         "test": setting.test,
         "torch": [torch.__version__, data.device.type, torch.get_float32_matmul_precision()],
-        "version": [version, *map(_name, others)],
+        "version": [version, *(_name(other, version) for other in others)],
     }
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -143,19 +156,26 @@ def _outputs(model: nn.Module, x: Tensor) -> list[str]:
     model, x = copy.deepcopy(model).cpu().eval(), x.cpu()
     with torch.no_grad():
         try:
-            outputs = model.double()(x.double() if x.is_floating_point() else x)
-        except RuntimeError:  # it makes tensors of single precision of its own
-            outputs = model.float()(x)
+            outputs = copy.deepcopy(model).double()(x.double() if x.is_floating_point() else x)
+        except RuntimeError:  # it makes tensors of one precision of its own
+            outputs = model(x)
     return [f"{value:.6g}" for value in outputs.flatten().tolist()]
 
 
-def _name(thing: object) -> str:
+def _name(thing: object, version: str) -> str:
     """A function by module and name, a kind of step as it says itself, all else as it prints."""
     if isinstance(thing, partial):
-        return f"{_name(thing.func)} of {thing.args} {sorted(thing.keywords.items())}"
+        named = (part for pair in sorted(thing.keywords.items()) for part in pair)
+        parts = thing.func, *thing.args, *named
+        return str([_name(part, version) for part in parts])
     if known := getattr(thing, "identity", None):
         return known
+    thing = inspect.unwrap(thing) if callable(thing) else thing
     name = getattr(thing, "__qualname__", None)
+    nameless = (name and name.endswith("<lambda>")) or isinstance(thing, MethodType)
+    if not version and (nameless or getattr(thing, "__closure__", None)):
+        advice = "Define a plain function (functools.partial gives it values), or say version=."
+        raise InputError(f"The name of {name} does not say all that it computes. {advice}")
     return f"{thing.__module__}.{name}" if name else repr(thing)
 
 

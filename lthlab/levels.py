@@ -12,6 +12,7 @@ cannot tell which. Iterative magnitude pruning is an arm like others:
     repeat     for every level, seed and arm                 run_levels
 """
 
+import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -34,7 +35,7 @@ REDRAWN = 1_000_000  # added to a seed: that of the network built again
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Start:
     """Where the training of a level begins, and what is special about it.
 
@@ -49,7 +50,7 @@ class Start:
     loss: Loss = cross_entropy
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Level:
     """A finished training: the masks it ended with, where it began, and what it became.
 
@@ -121,8 +122,8 @@ class Past:
         return self.setting.rewind_to
 
     def build(self, seed: int) -> nn.Module:
-        """The network with the initial values of a seed."""
-        return self.setting.build(seed)
+        """The network with the initial values of a seed; a copy, if it is one that is kept."""
+        return copy.deepcopy(self.setting.build(seed))
 
     @property
     def network(self) -> nn.Module:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lthlab._common import make_generator
 from lthlab.border import RULES, InputError, checked, show
@@ -124,6 +125,14 @@ def overlap(masks: Masks, others: Masks) -> float:
     """
     both = sum(int((mask & others[name]).sum()) for name, mask in masks.items())
     return both / max(count_kept(masks), count_kept(others), 1)
+
+
+@RULES.append
+def _has_weights(values: dict[str, Any]) -> None:
+    """A lazy layer would get its weights, whatever the seed, when its network is first tried."""
+    model = values.get("model")
+    if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
+        raise InputError("model has lazy layers without weights: call it once, on one batch.")
 
 
 @checked

@@ -1,5 +1,6 @@
 """The networks of the papers as plain modules, with the papers' sizes and initialisation."""
 
+import inspect
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -54,6 +55,11 @@ def build_model(
     """
     with own_noise(dataset.device, make_generator(seed, "initialisation").initial_seed()):
         if callable(name):
+            try:
+                inspect.signature(name).bind(dataset, seed)
+            except TypeError as error:
+                expected = "a function that builds a network takes (dataset, seed)"
+                raise InputError(f"name: {expected}; {show(name)}: {error}.") from None
             model = name(dataset, seed)
             if not isinstance(model, nn.Module):
                 raise InputError(f"name, a function, returns an nn.Module; got {show(model)}.")

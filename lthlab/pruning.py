@@ -7,6 +7,7 @@ it does not need (data, chance) it does not look at. Any function of that kind i
 import copy
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -140,12 +141,11 @@ def synflow(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
 @checked
 def inverted(score: Score) -> Score:
     """The negated score: prunes first what `score` would keep longest."""
+    return partial(_negated, score)
 
-    def negated(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
-        return {name: -values for name, values in score(model, batch, seed=seed).items()}
 
-    negated.__qualname__ = f"inverted({getattr(score, '__qualname__', score)})"
-    return negated
+def _negated(score: Score, model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
+    return {name: -values for name, values in score(model, batch, seed=seed).items()}
 
 
 @checked

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import mean_loss
-from lthlab.border import RULES, InputError, checked, inside
+from lthlab.border import RULES, InputError, checked, inside, show
 from lthlab.masks import Masks, mask_applier
 from lthlab.recipes import OPTIMIZERS, Recipe
 
@@ -39,11 +39,15 @@ class Step:
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks else (lambda: None)
         self.draws = loss is not cross_entropy or _may_draw(model)
 
+    @torch.enable_grad()
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
         """Set the gradients of all that is trained and return the loss."""
         for parameter in self.trained.values():
             parameter.grad = None
         loss = self.loss(self.model, x, y)
+        if not isinstance(loss, Tensor) or loss.dim() or not loss.requires_grad:
+            expected = "loss gives one number, a tensor with a gradient"
+            raise InputError(f"{expected}; got {show(loss)}.")
         loss.backward()
         return loss.detach()
 
@@ -73,7 +77,7 @@ Kind = Annotated[str, STEPS.keys] | Callable[..., Step] | None
 
 
 @checked
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class State:
     """A copy of all that a training needs to go on from `step`, by the names of the model.
 

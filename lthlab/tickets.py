@@ -19,7 +19,7 @@ from lthlab.recipes import Recipe, count_levels
 from lthlab.steps import State
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Ticket:
     """All levels of one IMP run (0 is dense), the state they rewind to, and the trained network."""
 
@@ -70,7 +70,7 @@ def find_ticket(
     Raises ValueError unless exactly one of levels and density is given and possible, or for a
     rewind step that leaves nothing to train.
     """
-    setting = Setting(lambda seed: copy.deepcopy(model), dataset, recipe, **watch)
+    setting = Setting(lambda seed: model, dataset, recipe, **watch)
     last = count_levels(full_masks(model), recipe, levels, density)
     finished: dict[Key, Level] | Folder = {}
     if folder is not None:

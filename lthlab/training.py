@@ -52,6 +52,9 @@ def training(
     Raises ValueError before anything is trained, for masks, data or a device that do not fit the
     model, or, when the loop begins, stops that are not part of this training.
     """
+    if torch.is_autocast_enabled(dataset.device.type):
+        advice = "leave its block, and put it into your own loss= (or lthlab.fast.TorchOptions)"
+        raise InputError(f"torch.autocast keeps old weights from step to step: {advice}.")
     last, first = recipe.steps(dataset), start.step if start else 0
     stops = recipe.within("stops", stops, dataset, first)
     batches = batches or Batches(dataset, recipe.batch_size, seed, recipe.augmentation)
@@ -121,7 +124,7 @@ class Paused:
         if not self.engine.trained:
             raise InputError("model has no parameter that trains: none has requires_grad.")
         self.optimizer = make_optimizer(self.engine.trained.values(), self.recipe)
-        self.update = self.first_update
+        self.update, self.own_parts = self.first_update, self._parts()
         for key, value in memory.items():
             name, _, kind = key.rpartition("/")
             if name not in self.engine.trained:  # frozen since
@@ -137,11 +140,17 @@ class Paused:
         self.masks, before = self.masks or keep_all(self.model), self.own_masks
         if self.masks:
             check_masks(self.model, self.masks)
-        if not all(torch.equal(mask, before[name]) for name, mask in self.masks.items()):
+        same = all(torch.equal(mask, before[name]) for name, mask in self.masks.items())
+        if not same or self._parts() != self.own_parts:
             both = {name: mask & before[name] for name, mask in self.masks.items()}
             self.begin(self.state().restricted(both))
         self.engine.load()
         self.model.train()
+
+    def _parts(self) -> list[tuple]:
+        """Which tensors the model trains now: layers may be replaced or frozen in a pause."""
+        named = self.model.named_parameters()
+        return [(name, id(p), p.data_ptr(), p.requires_grad) for name, p in named]
 
     def first_update(self) -> None:
         """The optimiser's step; when it has its state, the engine may know a faster one."""
@@ -149,10 +158,10 @@ class Paused:
         self.update = self.engine.updater(self.optimizer)
 
 
-During = Mapping[int, Callable[[Paused], None]]  # what to do at which steps
+During = Mapping[Duration, Callable[[Paused], None]]  # what to do after which durations
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class History:
     """What a training left behind.
 
@@ -206,7 +215,8 @@ def train(
     """
     per_epoch, last = recipe.steps_per_epoch(dataset), recipe.steps(dataset)
     first = start.step if start else 0
-    during = {at: act for at, act in (during or {}).items() if at >= first}  # the rest was done
+    acts = {count_steps(at, per_epoch): act for at, act in (during or {}).items()}
+    during = {at: act for at, act in acts.items() if at >= first}  # the rest was done
     period = count_steps(evaluate_every, per_epoch) or last + 1  # 0: only at the start and the end
     look = {first, last, *range(first + -first % period, last, period)}
     look |= {*recipe.within("evaluate_at", evaluate_at, dataset, first)}

@@ -78,10 +78,11 @@ def test_a_search_killed_after_a_level_goes_on_where_it_stopped(at, case, tmp_pa
     expected = find_ticket(model, dataset, recipe, score=giving_up(0), **SEARCH)
     assert trainings() == 4
     with pytest.raises(KeyboardInterrupt):
-        find_ticket(model, dataset, recipe, score=giving_up(at), folder=tmp_path, **SEARCH)
+        score, known = giving_up(at), {"folder": tmp_path, "version": "1"}
+        find_ticket(model, dataset, recipe, score=score, **known, **SEARCH)
     before = stamps(tmp_path)
     assert len(before) == at == trainings()
-    options = SEARCH | {"folder": tmp_path, "score": giving_up(0)}
+    options = SEARCH | {"folder": tmp_path, "score": giving_up(0), "version": "1"}
     assert_same_tickets(find_ticket(model, dataset, recipe, **options), expected)
     after = stamps(tmp_path)
     assert len(after) == 4 and trainings() == 4 - at
@@ -113,7 +114,7 @@ def test_a_search_interrupted_within_a_level_keeps_the_levels_before(stop, tiny,
             made.__class__ = type("ImpatientStep", kinds, {"patience": patience})
             return made
 
-        return find_ticket(model, tiny, ADAM, levels=3, folder=tmp_path, step=step)
+        return find_ticket(model, tiny, ADAM, levels=3, folder=tmp_path, step=step, version="1")
 
     with pytest.raises(KeyboardInterrupt):
         find(20 + stop)

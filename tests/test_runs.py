@@ -69,13 +69,7 @@ def finished(tmp_path_factory):
     return run(folder, rewind_to="6it"), folder
 
 
-@pytest.fixture(autouse=True)
-def declared():
-    """Arms that a test declares are gone after it."""
-    before = dict(ARMS)
-    yield
-    ARMS.clear()
-    ARMS.update(before)
+pytestmark = pytest.mark.usefixtures("declared")
 
 
 def levels_in(folder) -> Folder:

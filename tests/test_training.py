@@ -143,7 +143,7 @@ def learning_rates(recipe: Recipe, total: int) -> list[float]:
 
 def in_double(dataset):
     """Float64 data: rounding stays far below what a wrong loop would do."""
-    parts = {part: getattr(dataset, part) for part in ("train", "validation")}
+    parts = {part: getattr(dataset, part) for part in ("train", "validation", "test")}
     return replace(
         dataset, **{part: Split(split.x.double(), split.y) for part, split in parts.items()}
     )
@@ -223,7 +223,8 @@ def numbered(tiny):
     """47 training examples that carry their number: 4 batches of 10 an epoch, 7 left over."""
     x = torch.stack([torch.arange(47.0), torch.ones(47)], 1)
     split = Split(x, torch.arange(47) % 4)
-    return blinded(replace(tiny, train=split, validation=Split(x[:11], split.y[:11])))
+    few = Split(x[:11], split.y[:11])
+    return blinded(replace(tiny, train=split, validation=few, test=few))
 
 
 def test_an_epoch_shows_every_example_at_most_once_in_an_order_of_its_own(numbered):

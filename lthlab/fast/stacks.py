@@ -33,9 +33,17 @@ class Stack(nn.Module):
 
     def __init__(self, models: Sequence[nn.Module]):
         super().__init__()
-        looks = [(repr(m), [(n, t.shape) for n, t in m.state_dict().items()]) for m in models]
-        if not models or any(look != looks[0] for look in looks):
-            raise ValueError("A stack takes one or more networks of the same architecture.")
+        looks = [
+            (
+                repr(model),
+                getattr(model, "keep_dense", ()),
+                [(name, tensor.shape) for name, tensor in model.state_dict().items()],
+                [parameter.requires_grad for parameter in model.parameters()],
+            )
+            for model in models
+        ]
+        if not models or any(look != looks[0] for look in looks) or len({*models}) < len(models):
+            raise ValueError("A stack takes networks of the same architecture, each of them once.")
         named = [*models[0].named_parameters(remove_duplicate=False)]
         if len(named) != len([*models[0].parameters()]):
             raise ValueError(
@@ -94,6 +102,8 @@ def train_stacked(
     if not len(models) == len(seeds) == len(masks or seeds):
         came = f"{len(models)} networks, {len(seeds)} seeds, {len(masks or seeds)} masks"
         raise InputError(f"Every network needs a seed, and masks if one has them; got {came}.")
+    if dataset.train.y.dim() > 1:
+        raise InputError("dataset has one label an example here: train language models one by one.")
     for model in models:
         check_reads(model, "dataset", dataset)
     for model, own in zip(models, masks or (), strict=False):

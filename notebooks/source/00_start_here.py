@@ -226,7 +226,7 @@ bets.reveal("00-signals", GAPS[0 if gap < 2 else 1 if gap <= 10 else 2])
 # - **Their signs**: only whether a number was above or below zero.
 # - **Their scale**: only how far from zero the numbers were.
 # - **The densities of the layers**: how many weights each layer kept, not which.
-# - **Longer training**: the ticket is the last of eight trainings.
+# - **Longer training**: the ticket is the last of many trainings.
 # - **Luck**: a lucky seed, or too few of them.
 #
 # Here is the board of the case. It comes back when experiments have tested a suspect. A

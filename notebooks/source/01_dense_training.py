@@ -557,8 +557,9 @@ print(f"if theirs was BERT-large on long sequences: {fold * work / large:.0f}")
 # %% [markdown] tags=["deep"]
 # ## Deep dive: turn the knobs
 #
-# The next two cells make sliders (they need a running kernel). Which of them changes
-# the CO2e most: the chip, the grid, or the size of the network?
+# The next two cells make sliders (they move only while Python runs behind the
+# notebook). Which of them changes the CO2e most: the chip, the grid, or the size of
+# the network?
 
 # %% tags=["deep"]
 import ipywidgets as widgets

@@ -493,7 +493,7 @@ ratios = {}
 for ax, (name, mask) in zip(axes, ticket.masks.items(), strict=True):
     initial = ticket.start.model[name]
     largest = float(initial.abs().max())
-    bins = {"binrange": (-largest, largest), "bins": 60, "stat": "density", "ax": ax}
+    bins = {"binrange": (-largest, largest), "bins": 60, "stat": "percent", "ax": ax}
     plots.weight_histogram(initial, **bins, label="all", alpha=0.3)
     color = plots.arm_color("ticket")
     look = {"label": "the ticket's", "color": color, "alpha": 0.5, "hatch": "//"}
@@ -501,7 +501,7 @@ for ax, (name, mask) in zip(axes, ticket.masks.items(), strict=True):
     ax.set(xlabel="initial value", ylabel="", title=name)
     ratios[name] = float(initial[mask].abs().mean() / initial.abs().mean())
 axes[0].legend()
-axes[0].set_ylabel("relative frequency")
+axes[0].set_ylabel("percent of the weights")
 figure.tight_layout()
 far = ", ".join(f"{name} {ratio:.1f}" for name, ratio in ratios.items())
 print("survivors began this many times as far from zero as all weights:", far)

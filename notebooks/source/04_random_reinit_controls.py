@@ -353,8 +353,9 @@ for name, epochs in suspects.items():
 bets.reveal("04-bug", dict(zip("ABC", kinds, strict=True))[max(right, key=right.get)])
 
 # %% [markdown]
-# - **C** is *mask once*. Most of its weights are nonzero: after the first [step](glossary.md#step) it is a dense network
-#   again. It looks like a wonderful ticket. So count the zeros *after* training.
+# - **C** is *mask once*. Most of its weights are nonzero: after the first
+#   [step](glossary.md#step) it is nearly a dense network again. It looks like a
+#   wonderful ticket. So count the zeros *after* training.
 # - **A** is *freeze by `weight < 1e-6`*. None of its negative weights ever moved. It
 #   looks like a ticket that does not win. Its accuracy alone cannot tell you whether
 #   the code is to blame or the hypothesis. (This mistake was in widely used PyTorch

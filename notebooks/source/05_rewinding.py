@@ -608,7 +608,7 @@ plots.show("Paired differences between the ways at three densities, as the text 
 #   are worse than the dense network that was put through the same trainings.
 #
 # And the residual network? There the three ways begin at step 96. Fine-tuning has the
-# rate that was best in a sweep with other seeds:
+# rate that was best of those tried with other seeds:
 
 # %% tags=["deep"]
 rows = rewinding.query(

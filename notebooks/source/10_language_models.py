@@ -160,9 +160,12 @@ print(f"{parts.query('prunable')['numbers'].sum():,} of them can be pruned:")
 parts.query("prunable")[["name", "shape", "numbers"]].head(4).style.hide(axis="index")
 
 # %% [markdown] tags=["deep"]
-# Both parts of a block *add* to the 64 numbers. In the code, `attend` makes from each letter what it asks for and what it
-# offers, `project` mixes what was gathered; `expand` (64 to 256) and `contract` (256 to 64) are the two layers. Before
-# `attend` and before `expand` a **normalisation** brings all vectors to the same scale. Blue layers can be pruned; the
+# The table shows the first block; the other two have layers of the same shapes. Both
+# parts of a block *add* to the 64 numbers. In the code, `attend` makes from each letter
+# what it asks for and what it offers, `project` mixes what was gathered; `expand` (64
+# to 256) and `contract` (256 to 64) are the two layers. Before `attend` and before
+# `expand` a **normalisation** brings all vectors to the same scale. Blue layers can be
+# pruned; the
 # *embedding* (it turns each letter into its 64 numbers) and the output layer stay
 # whole, as in the papers on large models.
 
@@ -212,7 +215,7 @@ pd.DataFrame.from_dict(shown, orient="index").fillna("").style.hide(axis="column
 
 # %% [markdown]
 # With half of the weights several of the words could still pass for English. Further
-# down, letters stand together that no English word puts together.
+# down, more letters stand together that no English word puts together.
 #
 # ## 3. Wanda and SparseGPT: look at the data
 #

@@ -121,9 +121,13 @@ def test_what_cannot_be_stacked_is_said(tiny):
     other.relu1 = nn.Sigmoid()
     tied = nn.Sequential(nn.Flatten(), nn.Linear(16, 16), nn.Linear(16, 16), nn.Linear(16, 4))
     tied[2].weight = tied[1].weight
+    frozen = build_model("mlp-8-6", tiny)
+    frozen.fc1.requires_grad_(False)
     for models, words in (
         ([relu, build_model("mlp-8-7", tiny)], "same architecture"),
         ([relu, other], "same architecture"),
+        ([relu, frozen], "same architecture"),
+        ([relu, relu], "each of them once"),
         ([tied, copy.deepcopy(tied)], "share weights"),
     ):
         before = [copy.deepcopy(model.state_dict()) for model in models]
