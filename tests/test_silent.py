@@ -387,7 +387,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(tiny, tmp_path)
 
 
 def test_without_a_folder_any_kind_of_step_does(tiny):
-    options = {"arms": ["dense"], "seeds": [0], "progress": False, "n_jobs": 1}
+    options = {"arms": ["dense"], "levels": 1, "seeds": [0], "progress": False, "n_jobs": 1}
     table = run_experiment(
         "mlp-8-6", tiny, ADAM, step=lambda *given: STEPS["fast"](*given), **options
     )
