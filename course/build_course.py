@@ -8,6 +8,7 @@ hidden check.
 """
 
 import argparse
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 import jupytext
 import nbformat
@@ -178,6 +179,16 @@ def build(name: str, start: dt.date, zone: str, folder: Path) -> None:
     """Write the whole course into an empty folder."""
     if folder.is_dir() and any(folder.iterdir()):
         raise SystemExit(f"{folder} is not empty: name another folder, or remove it first")
+    plan.load(name)
+    with contextlib.ExitStack() as undo:  # nothing half-made is left behind
+        undo.callback(shutil.rmtree, folder / "teacher", ignore_errors=True)
+        undo.callback((folder / "students.zip").unlink, missing_ok=True)
+        write(name, start, zone, folder)
+        undo.pop_all()
+
+
+def write(name: str, start: dt.date, zone: str, folder: Path) -> None:
+    """Write teacher/ and students.zip."""
     teacher = folder / "teacher"
     teacher.mkdir(parents=True)
     plan.write(name, start, teacher)
@@ -194,6 +205,13 @@ def build(name: str, start: dt.date, zone: str, folder: Path) -> None:
     for_students(given, teacher / "nbgrader" / "release", folder / "students.zip")
 
 
+def known_zone(name: str) -> str:
+    """A time zone's name; an error of argparse for any other."""
+    if name not in available_timezones():
+        raise argparse.ArgumentTypeError(f"{name!r} is no time zone, such as Europe/Berlin")
+    return name
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     length = parser.add_mutually_exclusive_group(required=True)
@@ -202,12 +220,11 @@ if __name__ == "__main__":
     today = dt.date.today()
     monday = today + dt.timedelta(days=7 - today.weekday())
     parser.add_argument("--start", type=dt.date.fromisoformat, default=monday)
-    parser.add_argument(
-        "--zone", default=os.environ.get("TZ") or "UTC", help="such as Europe/Berlin"
-    )
+    zone = os.environ.get("TZ") or "UTC"
+    parser.add_argument("--zone", type=known_zone, default=zone, help="such as Europe/Berlin")
     parser.add_argument("folder", type=Path)
     options = parser.parse_args()
-    unit = next(u for u in ("hours", "days", "weeks") if getattr(options, u))
+    unit = next(u for u in ("hours", "days", "weeks") if getattr(options, u) is not None)
     try:
         build(
             f"{unit}-{getattr(options, unit)}",

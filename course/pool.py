@@ -69,6 +69,9 @@ def problem(result: object, expected: str) -> str:
     seed, values = result["seed"], result["values"]
     if type(seed) is not int or not first <= seed <= last:
         return f"has the seed {seed}, which is not from {first} to {last}"
+    student = result["student"]
+    if not isinstance(student, str) or not 0 < len(student) <= 60 or not student.isprintable():
+        return "has no student's name of 1 to 60 letters"
     if result["prediction"] not in PREDICTIONS:
         return f"predicts {result['prediction']!r}, not one of {', '.join(PREDICTIONS)}"
     if not isinstance(values, dict) or set(values) != set(CLAIM["arms"]):
@@ -90,7 +93,7 @@ def read(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
             continue
         try:
             given[path.name] = json.loads(path.read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             left_out[path.name] = "cannot be read as JSON"
     codes = Counter(str(r["code"]) for r in given.values() if isinstance(r, dict) and "code" in r)
     expected = codes.most_common(1)[0][0] if codes else ""
@@ -128,7 +131,7 @@ def forest(results: pd.DataFrame, path: Path) -> None:
     error = [[100 * (pooled.mean - pooled.low)], [100 * (pooled.high - pooled.mean)]]
     axes.errorbar(100 * pooled.mean, -0.5, xerr=error, fmt="D", color="#d55e00", capsize=4)
     axes.axvline(0, color="grey", linewidth=1)
-    axes.set_yticks([-0.5, *(rows.index + 1)], ["all", *rows["student"]])
+    axes.set_yticks([-0.5, *(rows.index + 1)], ["all", *rows["student"]], parse_math=False)
     axes.set_xlabel(f"{' - '.join(CLAIM['arms'])} (points)")
     axes.set_title(f"{pooled.points()}: mean and 95 % interval over seeds", fontsize=10)
     figure.savefig(path, dpi=120)

@@ -114,3 +114,22 @@ def test_a_damaged_file_costs_the_guesses_and_nothing_else():
     form = bets.pick("t-damaged", "Best will be", ARMS)
     form.controls[0].value = "dense"
     assert kept("t-damaged")["guess"] == "dense"
+
+
+@pytest.mark.parametrize("held", ["[]", "3", '{"t-odd": 4}', '{"t-odd": {"sure": 1}}', "{"])
+def test_a_file_of_guesses_of_another_shape_holds_no_guesses(held):
+    bets.FILE.write_text(held)
+    bets.pick("t-odd", "Which", ARMS)
+    assert "no bet" in shown(bets.reveal, "t-odd", "ticket")
+    assert "no bets" in shown(bets.calibration)
+
+
+def test_a_guess_of_another_form_is_none():
+    bets.pick("t-form", "Which", ARMS).controls[0].value = "ticket"
+    bets.number("t-form", "How much", 0, 1)
+    assert "You made no bet" in shown(bets.reveal, "t-form", 0.5)
+
+
+def test_a_guess_without_a_share_is_not_counted():
+    bets.FILE.write_text('{"t-one": {"guess": "ticket", "right": true}}')
+    assert "no bets" in shown(bets.calibration)

@@ -1,6 +1,7 @@
 """`make course`: its plans can be followed, its archive gives nothing away, its grading is safe."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -245,3 +246,23 @@ def test_what_a_course_runs_can_be_installed_by_learners_alone():
     names = {re.split(r"[>=\[]", one)[0] for one in learner}
     assert not names & {"nbgrader", "sphinx", "playwright", "pytest", "jupytext"}
     assert "-e .[fast,lab]" in (ROOT / "requirements.txt").read_text().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "said"),
+    [
+        (["--weeks", "5"], {}, "there is a plan for hours-2"),
+        (["--weeks", "0"], {}, "not for weeks-0"),
+        (["--hours", "2", "--zone", "Berlin"], {}, "no time zone"),
+        (["--hours", "2", "--zone", ""], {}, "no time zone"),
+        (["--hours", "2"], {"TZ": "CET-1CEST"}, "no time zone"),
+        (["--hours", "2"], {"TRANSLATION": "nowhere.po"}, "no such file"),
+    ],
+)
+def test_a_course_that_cannot_be_made_leaves_nothing_behind(tmp_path, given, environment, said):
+    command = [sys.executable, str(ROOT / "course" / "build_course.py"), *given, str(tmp_path)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | environment, cwd=ROOT
+    )
+    assert done.returncode and said in done.stderr and "Traceback" not in done.stderr
+    assert not [*tmp_path.iterdir()]

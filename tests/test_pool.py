@@ -97,3 +97,20 @@ def test_a_file_that_does_not_fit_is_named(results, tmp_path, change, reason):
 )
 def test_a_verdict_is_where_the_interval_lies(low, high, word):
     assert pool.verdict(low, high) == word
+
+
+@pytest.mark.parametrize("student", ["", "a\nb", "x" * 61, 7, None])
+def test_a_student_has_a_name(results, student):
+    odd = pool.sealed(results[0] | {"student": student})
+    assert "name" in pool.problem(odd, pool.code())
+
+
+def test_nested_brackets_and_formulas_stop_nothing(results, tmp_path, capsys):
+    write(results[:3], tmp_path)
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    odd = pool.sealed(results[4] | {"student": "$x_{"})
+    (tmp_path / "odd.json").write_text(json.dumps(odd))
+    pool.main(tmp_path)
+    printed = capsys.readouterr().out
+    assert "left out: deep.json" in printed and (tmp_path / "forest.png").is_file()
+    assert pd.read_csv(tmp_path / "pooled.csv")["n"].item() == 4

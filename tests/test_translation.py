@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent.parent / "notebooks" / "exercises"
 sys.path.insert(0, str(FOLDER))
 
 from make import SHEETS, teachers  # noqa: E402
-from translate import paragraphs, reader, sentences, translated  # noqa: E402
+from translate import check_text, paragraphs, reader, sentences, translated  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +95,49 @@ def test_lists_and_tables_keep_their_lines():
         "- a\n- b",
         "| x |\n|---|",
     ]
+
+
+def translate(path, **environment):
+    command = [sys.executable, str(FOLDER / "translate.py"), str(path)]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
+
+
+def test_a_file_that_is_the_translation_in_use_keeps_its_words(strings, tmp_path):
+    with open(strings, "rb") as file:
+        catalog = read_po(file)
+    catalog["## 1. How dense is it?"].string = "## 1. Wie dicht ist es?"
+    path = tmp_path / "de.po"
+    with open(path, "wb") as file:
+        write_po(file, catalog)
+    done = translate(path, TRANSLATION=str(path))
+    assert not done.returncode and "Wie dicht" in path.read_text()
+
+
+@pytest.mark.parametrize("content", [b"Dear diary,\ntoday\n", b"import os\n", b"\xff\xfe\0\1"])
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path, content):
+    path = tmp_path / "notes.txt"
+    path.write_bytes(content)
+    done = translate(path)
+    assert done.returncode and "is not a .po file" in done.stderr
+    assert "Traceback" not in done.stderr and path.read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "fits"),
+    [
+        ("'a {b}'", "'x'", True),
+        ("f'a {b:.2f} of {c}'", "f'{c}: {b:.2f}'", True),
+        ("f'a {b}'", "'without the number'", True),
+        ("f'a {b}'", "f'{__import__(\"os\")}'", False),
+        ("'a'", "x", False),
+        ("'a'", "print('a')", False),
+        ("'a'", "'a' + f()", False),
+        ("'a'", "a: it's", False),
+        ("'a'", "5", False),
+    ],
+)
+def test_a_translated_sentence_of_code_is_a_sentence(text, other, fits):
+    if fits:
+        return check_text(text, other)
+    with pytest.raises(SystemExit, match="keeps the quotes"):
+        check_text(text, other)

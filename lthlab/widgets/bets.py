@@ -6,6 +6,7 @@ no guess, `reveal` shows the answer alone.
 
 import html
 import json
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from operator import eq
 from pathlib import Path
@@ -159,18 +160,22 @@ def reveal(name: str, answer: str | float | Sequence) -> None:
     guess = kept.get(name, {}).get("guess")
     if bet.draw:
         return bet.draw(guess, answer)
+    try:
+        right = guess is not None and bool(bet.holds(guess, answer))
+    except TypeError:  # noted when this bet had another form
+        guess = None
     said = "You made no bet."
     if guess is not None:
-        kept[name]["right"] = bool(bet.holds(guess, answer))
+        kept[name]["right"] = right
         _write(kept)
-        verdict = "You were right." if kept[name]["right"] else "Not so."
+        verdict = "You were right." if right else "Not so."
         said = f"Your bet: {_words(guess)}. {verdict}"
     _show(f"The answer: <b>{html.escape(_words(answer))}</b>. {html.escape(said)}")
 
 
 def calibration() -> None:
     """Show how sure the reader was, and how often right: of all bets with an answer so far."""
-    told = [bet for bet in guesses().values() if "right" in bet]
+    told = [bet for bet in guesses().values() if {"right", "sure"} <= bet.keys()]
     if not told:
         return _show("You have made no bets with an answer yet.")
     right, sure = sum(bet["right"] for bet in told), sum(bet["sure"] for bet in told) / len(told)
@@ -190,13 +195,14 @@ def calibration() -> None:
 def guesses() -> dict[str, dict]:
     """All guesses so far by name, as they stand in `guesses.json`; none if it can't be read."""
     try:
-        return json.loads(FILE.read_text())
-    except (OSError, ValueError):
+        kept = json.loads(FILE.read_text())
+        return {name: bet for name, bet in kept.items() if "guess" in bet}
+    except (OSError, ValueError, AttributeError, TypeError):
         return {}
 
 
 def _write(kept: dict[str, dict]) -> None:
-    part = FILE.with_suffix(".part")
+    part = FILE.with_suffix(f".{uuid.uuid4()}")  # another notebook may write, too
     part.write_text(json.dumps(kept, indent=1))
     part.replace(FILE)  # whole or not at all
 

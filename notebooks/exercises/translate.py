@@ -10,13 +10,15 @@ that it held. With `TRANSLATION=strings.de.po`, `make student`, `make assignment
 
 import argparse
 import ast
+import io
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import nbformat
 from babel.messages.catalog import Catalog
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import PoFileError, read_po, write_po
 
 MARKED = re.compile(
     r"^\s*([-*|>#`]|\d+\.)", re.MULTILINE
@@ -62,9 +64,41 @@ def translated(
         code = cell.source.encode()
         for start, end, text in sorted(sentences(cell.source), reverse=True):
             if (other := say(text)) != text:
+                check_text(text, other)
                 code = code[:start] + other.encode() + code[end:]
         cell.source = code.decode()
     return notebook
+
+
+def check_text(text: str, other: str) -> None:
+    """End unless a translation is a string, with no {fields} but those of the text."""
+
+    def fields(code: str) -> set[str]:
+        said = ast.parse(code, mode="eval").body
+        if not isinstance(said, ast.JoinedStr) and not isinstance(
+            ast.literal_eval(said), str
+        ):
+            raise ValueError
+        parts = ast.walk(said)
+        return {ast.unparse(p) for p in parts if isinstance(p, ast.FormattedValue)}
+
+    try:
+        fits = fields(other) <= fields(text)
+    except (ValueError, SyntaxError):
+        fits = False
+    if not fits:
+        raise SystemExit(
+            f"{other}: a translation keeps the quotes and {{fields}} of {text}"
+        )
+
+
+def load(path: Path) -> Catalog:
+    """What a .po file holds."""
+    try:
+        with open(path, "rb") as file:
+            return read_po(file, abort_invalid=True)
+    except (OSError, ValueError, PoFileError) as error:
+        raise SystemExit(f"{path} is not a .po file: {error}") from None
 
 
 def reader(path: Path) -> Callable[[str], str]:
@@ -73,8 +107,7 @@ def reader(path: Path) -> Callable[[str], str]:
         raise SystemExit(
             f"TRANSLATION={path}: no such file (`make strings` writes one)"
         )
-    with open(path, "rb") as file:
-        catalog = read_po(file)
+    catalog = load(path)
 
     def say(unit: str) -> str:
         message = catalog.get(unit) if unit else None  # "" is the file's own header
@@ -85,6 +118,7 @@ def reader(path: Path) -> Callable[[str], str]:
 
 def main() -> None:
     """Write or renew a .po file."""
+    os.environ.pop("TRANSLATION", None)  # the words are collected in English
     from make import SHEETS, teachers
 
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -100,12 +134,12 @@ def main() -> None:
 
         translated(teachers(sheet), note)
     if path.exists():
-        with open(path, "rb") as file:
-            held = read_po(file)
+        held = load(path)
         held.update(template, no_fuzzy_matching=True)
         template = held
-    with open(path, "wb") as file:
-        write_po(file, template, width=100, include_lineno=False, ignore_obsolete=True)
+    written = io.BytesIO()
+    write_po(written, template, width=100, include_lineno=False, ignore_obsolete=True)
+    path.write_bytes(written.getvalue())
     done = sum(bool(message.id and message.string) for message in template)
     print(f"{path}: {len(template)} units, {done} translated")
 
