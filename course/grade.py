@@ -17,8 +17,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
+
+import nbformat
 
 KERNEL = (
     "lthlab-sandbox"  # nbgrader_config.py of a course names it, too: elsewhere it does not exist
@@ -70,11 +73,47 @@ def check() -> None:
         )
 
 
+def marked(path: Path) -> list[str]:
+    """The cells of a notebook that carry nbgrader's marks."""
+    cells = nbformat.read(path, as_version=4).cells
+    return [cell.metadata.nbgrader.grade_id for cell in cells if "nbgrader" in cell.metadata]
+
+
+def unfit(folder: Path, released: Path) -> str:
+    """Why files cannot be graded as they were handed in, or ""; nbgrader would give them 0."""
+    if any(path.is_symlink() for path in [folder, *folder.rglob("*")]):
+        return "holds a link to other files"
+    sheets = {sheet.name: sheet for sheet in sorted(released.glob("*.ipynb"))}
+    here = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = sheets.keys() - here
+    numbers = tuple(name[:2] for name in missing)
+    renamed = any(name.startswith(numbers) for name in here - sheets.keys())
+    if missing and (renamed or missing == sheets.keys()):
+        names = " or ".join(sorted(missing))
+        return f"there is {', '.join(sorted(here)) or 'nothing'}: give the sheet its name, {names}"
+    for name, sheet in sheets.items():
+        mine = folder / name
+        if name in missing:  # not handed in: the others count
+            continue
+        try:
+            if not mine.is_file():
+                raise OSError("no plain file")
+            counts = Counter(marked(mine))
+        except Exception as error:  # whatever a damaged file makes nbformat raise
+            reason = repr(error)[:100]
+            return f"{name} is not a notebook that can be read ({reason})"
+        if copies := [cell for cell, count in counts.items() if count > 1]:
+            return f"{name} has cells twice ({', '.join(copies)}): delete the copies"
+        if not counts.keys() & {*marked(sheet)}:
+            return f"{name} has lost the marks of its cells: copy the answers into a new one"
+    return ""
+
+
 def grade(course: Path, assignment: str, student: str, cell_seconds: int, seconds: int) -> str:
     """Let nbgrader grade one submission; returns "" or what went wrong."""
-    folder = course / "submitted" / student / assignment
-    if any(path.is_symlink() for path in [folder, *folder.rglob("*")]):
-        return "holds a link to other files: not graded"
+    problem = unfit(course / "submitted" / student / assignment, course / "release" / assignment)
+    if problem:
+        return f"not graded: {problem}"
     with tempfile.TemporaryDirectory(prefix="lth") as shared:
         kernel = Path(shared) / "share" / "kernels" / KERNEL
         kernel.mkdir(parents=True)
@@ -111,7 +150,7 @@ def grade(course: Path, assignment: str, student: str, cell_seconds: int, second
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)  # the sandbox dies with its parent
             process.communicate()
-            return f"stopped after {seconds} seconds: not graded"
+            return f"not graded: stopped after {seconds} seconds"
         if process.returncode:
             return reason(log)
     return ""
@@ -120,35 +159,41 @@ def grade(course: Path, assignment: str, student: str, cell_seconds: int, second
 def reason(log: str) -> str:
     """Why nbgrader gave up on a submission, from what it printed."""
     if "DeadKernelError" in log:
-        return "its code ended its own kernel, or ran out of memory: grade it by hand"
+        return "not graded: its code ended its own kernel, or ran out of memory: grade it by hand"
     if "CellTimeoutError" in log or "Timeout waiting for IOPub" in log:
-        return "a cell ran too long and ignored its interrupt: grade it by hand"
+        return "not graded: a cell ran too long and ignored its interrupt: grade it by hand"
     lines = log.strip().splitlines()
     errors = [line.strip(" |") for line in lines if re.search(r"\w(Error|Exception):", line)]
-    return f"nbgrader could not grade it: {(errors or lines)[-1]}"
+    return f"not graded: nbgrader gave up: {(errors or lines)[-1]}"
 
 
-def scores(course: Path, assignment: str) -> list[dict]:
-    """What the gradebook holds: a row for each student."""
+def scores(course: Path, assignment: str) -> dict[str, dict]:
+    """What the gradebook holds of each student."""
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{course}/gradebook.db") as book:
-        return [
-            {
-                "student": submission.student.id,
+        return {
+            submission.student.id: {
                 "score": submission.score,
                 "of": submission.max_score,
                 "by hand": submission.needs_manual_grade,
             }
             for submission in book.assignment_submissions(assignment)
-        ]
+        }
+
+
+def known_name(text: str) -> str:
+    """An assignment's name, also as a shell completes it; an error of argparse for any other."""
+    if not re.fullmatch(r"[\w-]+", name := text.rstrip("/")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no assignment's name, such as week-1")
+    return name
 
 
 def main() -> None:
     """Grade every submission of an assignment, one after the other."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("course", type=Path, help="the folder with submitted/STUDENT/ASSIGNMENT")
-    parser.add_argument("assignment")
+    parser.add_argument("assignment", type=known_name)
     parser.add_argument("--cell-seconds", type=int, default=120)
     parser.add_argument("--sheet-seconds", type=int, default=900)
     options = parser.parse_args()
@@ -157,17 +202,25 @@ def main() -> None:
     found = sorted((course / "submitted").glob(f"*/{options.assignment}"))
     if not found:
         raise SystemExit(f"nothing in {course}/submitted/*/{options.assignment}: collect it first")
+    problems = {}
     for folder in found:
         student, limits = folder.parent.name, (options.cell_seconds, options.sheet_seconds)
-        problem = grade(course, options.assignment, student, *limits)
-        print(f"{student}: {problem or 'graded'}", flush=True)
-    rows = scores(course, options.assignment)
+        problems[student] = grade(course, options.assignment, student, *limits)
+        print(f"{student}: {problems[student] or 'graded'}", flush=True)
+    held = scores(course, options.assignment)
+    # A score that an earlier try left is not this submission's.
+    rows = [
+        {"student": student} | ({"problem": problem} if problem else held[student])
+        for student, problem in problems.items()
+    ]
     with open(course / f"grades-{options.assignment}.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, ["student", "score", "of", "by hand"])
+        table = csv.DictWriter(file, ["student", "score", "of", "by hand", "problem"])
         table.writeheader()
         table.writerows(rows)
-    waiting = sum(row["by hand"] for row in rows)
+    waiting, missed = (sum(bool(row.get(key)) for row in rows) for key in ("by hand", "problem"))
     print(f"{len(rows)} in {file.name}; {waiting} with answers in words that wait for a grader")
+    if missed:
+        print(f"{missed} not graded, without a score: see the column problem")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 import datetime as dt
 import json
+import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -82,14 +85,16 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(san
     command = [sys.executable, str(ROOT / "course" / "grade.py"), str(folder), "lab"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    said = {"link": "holds a link to other files: not graded"}
+    said = {"link": "not graded: holds a link to other files"}
     said |= dict.fromkeys(("correct", "half", "blank", "wrong"), "graded")
     assert {f"{who}: {what}" for who, what in said.items()} <= set(done.stdout.splitlines())
     hand_in("hostile")
     before = {p: p.read_bytes() for p in (folder / "submitted").rglob("*.ipynb") if p.is_file()}
     before |= {p: p.read_bytes() for p in (folder / "autograded").rglob("*.ipynb")}
     assert grade.grade(folder, "lab", "hostile", cell_seconds=15, seconds=900) == ""
-    scores = {row["student"]: row["score"] for row in grade.scores(folder, "lab")}
+    table = pd.read_csv(folder / "grades-lab.csv", index_col="student")
+    assert table["problem"].notna().sum() == 1 and math.isnan(table["score"]["link"])
+    scores = {student: row["score"] for student, row in grade.scores(folder, "lab").items()}
     assert scores == {"correct": 9, "half": 4, "blank": 0, "wrong": 0, "hostile": 0}, done.stdout
     assert [p.name for p in outside.iterdir()] == ["kept"]
     assert (outside / "kept").read_text() == "as it was"
@@ -104,7 +109,7 @@ def test_a_sample_class_is_graded_as_expected_and_nothing_outside_is_touched(san
 def test_a_submission_that_takes_too_long_as_a_whole_is_stopped_and_named(sandbox, tmp_path):
     (tmp_path / "submitted" / "eve" / "lab").mkdir(parents=True)
     assert grade.grade(tmp_path, "lab", "eve", cell_seconds=5, seconds=0) == (
-        "stopped after 0 seconds: not graded"
+        "not graded: stopped after 0 seconds"
     )
 
 
@@ -127,3 +132,50 @@ def test_without_a_sandbox_nothing_is_run(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, env={"PATH": str(tmp_path)})
     assert done.returncode and "Refusing to run students' code without a sandbox" in done.stderr
     assert "apt install bubblewrap" in done.stderr and not (tmp_path / "autograded").exists()
+
+
+def doubled(sheet):
+    sheet.cells.append(next(cell for cell in sheet.cells if "nbgrader" in cell.metadata))
+
+
+def unmarked(sheet):
+    for cell in sheet.cells:
+        cell.metadata.pop("nbgrader", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("00_start_here_exercises.ipynb", lambda sheet: None, ""),
+        ("00_start_here_exercises (1).ipynb", lambda sheet: None, r"there is .*\(1\).ipynb"),
+        ("00_start_here_exercises.ipynb", doubled, "twice"),
+        ("00_start_here_exercises.ipynb", unmarked, "lost the marks"),
+    ],
+)
+def test_files_that_nbgrader_would_give_nothing_are_named(tmp_path, name, change, said):
+    released, folder = tmp_path / "release", tmp_path / "submitted"
+    for place in (released, folder):  # as in a week of several sheets
+        place.mkdir()
+    sheet = students(teachers(SHEETS[0]))
+    nbformat.write(sheet, released / "00_start_here_exercises.ipynb")
+    change(sheet)
+    nbformat.write(sheet, folder / name)
+    assert re.search(said, found := grade.unfit(folder, released)) and bool(found) == bool(said)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"{}", b"\xff\xfe\0", b"PK\3\4"])
+def test_a_file_that_is_no_notebook_is_named(tmp_path, content):
+    sheet = tmp_path / "release" / "sheet.ipynb"
+    sheet.parent.mkdir()
+    nbformat.write(students(teachers(SHEETS[0])), sheet)
+    (tmp_path / "sheet.ipynb").write_bytes(content)
+    assert "not a notebook" in grade.unfit(tmp_path, sheet.parent)
+    assert "there is nothing" in grade.unfit(tmp_path / "sheet.ipynb", sheet.parent)
+
+
+@pytest.mark.parametrize("name", ["*", "", "../lab", "a b"])
+def test_an_assignment_has_a_plain_name(tmp_path, name):
+    command = [sys.executable, str(ROOT / "course" / "grade.py"), str(tmp_path), name]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "no assignment's name" in done.stderr
+    assert grade.known_name("week-1/") == "week-1"
