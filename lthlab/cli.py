@@ -22,6 +22,9 @@ def main() -> None:
     parser.add_argument("command", choices=["notebooks", "lab"])
     parser.add_argument("folder", type=Path, nargs="?", default="lottery-tickets")
     options, others = parser.parse_known_args()
+    if others and options.command == "notebooks":  # JupyterLab has options, copying has none
+        parser.error(f"notebooks takes a folder alone; got {' '.join(others)}")
+    options.folder = options.folder.expanduser()
     options.folder.mkdir(parents=True, exist_ok=True)
     for path in notebooks():
         if not (options.folder / path.name).exists():  # what somebody has worked in stays

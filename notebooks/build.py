@@ -151,7 +151,7 @@ def spend(notebook: nbformat.NotebookNode) -> None:
         for what, count in counts.items()
         if count
     )
-    line = f"about {5 * -(-minutes // 5):.0f} minutes ({told}; {seconds:.0f} s of computing)"
+    line = f"about {5 * -(-round(minutes) // 5)} minutes ({told}; {seconds:.0f} s of computing)"
     line += "; sections marked *deep dive* come on top." if any(deep) else "."
     notebook.cells[0].source = notebook.cells[0].source.replace("{time}", line)
     notebook.metadata["minutes"] = round(minutes)
