@@ -63,13 +63,15 @@ class Memory:
 class Assumptions:
     """What it takes to get from seconds to grams.
 
-    `watts` drawn while computing: 30 W is a laptop's processor package at work; the board of a
-    server's GPU draws at most 300 (V100), 400 (A100) or 700 (H100; NVIDIA's data sheets, SXM).
-    Neither holds the rest of the computer: a V100 with its share of it drew 330 W, measured
-    (Patterson et al. 2021, table 4). `overhead` (PUE) multiplies it for cooling and supply: 1 at
-    home, 1.1 to 1.6 in data centres. `grams_per_kwh` CO2e of the grid: 480 is about the world's
-    average (Ember, Global Electricity Review 2024); national grids run from under 60 (Norway,
-    France) to over 700 (India). The making of the machine is left out.
+    - `watts` drawn while computing: 30 W is a laptop's processor package at work; the board of a
+      server's GPU draws at most 300 (V100), 400 (A100) or 700 (H100; NVIDIA's data sheets, SXM).
+      Neither holds the rest of the computer: a V100 with its share of it drew 330 W, measured
+      (Patterson et al. 2021, table 4).
+    - `overhead` (PUE) multiplies it for cooling and supply: 1 at home, 1.1 to 1.6 in data centres.
+    - `grams_per_kwh` CO2e of the grid: 480 is about the world's average (Ember, Global Electricity
+      Review 2024); national grids run from under 60 (Norway, France) to over 700 (India).
+
+    The making of the machine is left out.
     """
 
     watts: float = 30.0

@@ -41,14 +41,16 @@ def build_model(
 ) -> nn.Module:
     """Build a network for the inputs and classes of `dataset`, on its device.
 
-    `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`, `resnet-20` (He
-    et al. 2016, section 4.2): Frankle & Carbin 2019, Figure 2, all Glorot normal as there.
-    `conv-2-8`: the same with 8 channels in place of 64, and all layers narrower in proportion.
-    `mlp-100-100`: any fully connected network, named by its hidden sizes. `resnet1d-4`: three
-    residual blocks of width 4, 8 and 16 for mnist1d, He normal. `gpt-3x64`: a transformer of three
-    blocks of width 64 for words (see `GPT`). A function (dataset, seed) ->
-    nn.Module builds a network of your own. The seed fixes all initial values, also those that a
-    function draws from torch's global generator, which is left as it was.
+    - `lenet-300-100` (266,200 weights on 28x28 images), `conv-2`, `conv-4`, `conv-6`, `resnet-20`
+      (He et al. 2016, section 4.2): Frankle & Carbin 2019, Figure 2, all Glorot normal as there.
+    - `conv-2-8`: the same with 8 channels in place of 64, and all layers narrower in proportion.
+    - `mlp-100-100`: any fully connected network, named by its hidden sizes.
+    - `resnet1d-4`: three residual blocks of width 4, 8 and 16 for mnist1d, He normal.
+    - `gpt-3x64`: a transformer of three blocks of width 64 for words (see `GPT`).
+    - A function (dataset, seed) -> nn.Module builds a network of your own.
+
+    The seed fixes all initial values, also those that a function draws from torch's global
+    generator, which is left as it was.
 
     To redraw a network, build it again with another seed. Raises ValueError for an unknown name or
     inputs of the wrong shape.

@@ -20,10 +20,11 @@ class TorchOptions:
 
     Results differ from autograd's by rounding (and by dropout's noise where compiled).
 
-    `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
-    `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as
-    they are. `compile`: a mode of torch.compile, or "" for none: "default" fuses operations,
-    "reduce-overhead" also replays them as CUDA graphs, which spares tiny networks the launches.
+    - `channels_last`: pixels before channels in memory, which convolutions on tensor cores want.
+    - `bfloat16`: products in 16 bits (torch.autocast); weights, optimiser and pruned zeros stay as
+      they are.
+    - `compile`: a mode of torch.compile, or "" for none: "default" fuses operations,
+      "reduce-overhead" also replays them as CUDA graphs, which spares tiny networks the launches.
     """
 
     channels_last: bool = False
