@@ -30,7 +30,6 @@ from settings import (
     write_known,
     write_provenance,
 )
-from torch import nn
 from tqdm import tqdm
 
 from lthlab import (
@@ -49,13 +48,6 @@ from lthlab import (
     train_copies,
 )
 from lthlab.levels import Past
-from lthlab.models import ResNet
-
-
-def resnet2d_4(dataset, seed):
-    """The small residual network of mnist1d for images, as narrow."""
-    return ResNet(dataset.input_shape[0], 1, 4, len(dataset.classes), conv=nn.Conv2d)
-
 
 # The settings in which notebook 05 looked for a gain by rewinding, with seeds of their own: the one
 # chosen here is measured again with others. Each: network, data, learning rates, rewind steps,
@@ -64,7 +56,6 @@ SEARCH = [
     ("resnet1d-4", "mnist1d", [0.1, 0.4, 0.8], [0, 24, 96], 14),
     ("resnet1d-8", "mnist1d", [0.1, 0.4, 0.8], [0, 24, 96], 14),
     ("mlp-100-100-100", "mnist1d", [0.1, 0.4], [0, 24, 96], 14),
-    (resnet2d_4, "fashion-mini", [0.4], [0, 96], 9),
 ]
 STABILITY_LEVEL = 9  # of the tickets whose stability is measured
 PAIRS, POINTS = (
@@ -77,7 +68,7 @@ def search(n_jobs: int) -> None:
     """Accuracy of tickets by rewind step, out of 480 steps, for every setting of SEARCH."""
     tables = []
     for model, dataset, rates, steps, levels in SEARCH:
-        base = recipe_for(model if isinstance(model, str) else "resnet1d-4", dataset)
+        base = recipe_for(model, dataset)
         for lr, k in itertools.product(rates, steps):
             table = run_experiment(
                 model,

@@ -44,7 +44,7 @@ def arm(
     chain: bool = False,
     color: Annotated[
         str, 'a colour such as "#0173b2"', re.compile("#[0-9a-f]{6}").fullmatch
-    ] = _GREY,
+    ] = "#949494",
     dashes: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Declare an arm: `@arm("my arm", needs=("ticket",))` above a function past -> Start.

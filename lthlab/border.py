@@ -54,7 +54,7 @@ _NOUNS = {
 }
 # Each looks at the arguments of a call together, by name: those that it knows, where it finds them.
 RULES: list[Callable[[dict[str, Any]], object]] = []
-_F = TypeVar("_F", bound=Callable)
+Checked = TypeVar("Checked", bound=Callable)
 
 
 class InputError(ValueError, TypeError):
@@ -73,7 +73,7 @@ Location = Annotated[str | os.PathLike, "a path", lambda path: "\0" not in str(p
 Name = Annotated[str, "a name, not empty", str.strip]
 
 
-def checked(function: _F) -> _F:
+def checked(function: Checked) -> Checked:
     """Check the arguments of a function, or of a class's `__init__`, before it runs."""
     if isinstance(function, type):
         function.__init__ = checked(function.__init__)

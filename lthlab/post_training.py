@@ -98,11 +98,12 @@ def repair(
 ) -> tuple[Tensor, Tensor]:
     """Prune one matrix (outputs, inputs), and let the weights that stay make up for it.
 
-    `hessian` is X'X of the inputs X (samples, inputs), so that an error E of the weights costs
-    trace(E X'X E'). Column after column, left to right: what is lost with a weight w in column j is
-    spread over the columns after it as Optimal Brain Surgeon would (Hassibi & Stork 1993), w goes
-    where w^2 / [H^-1]_jj is lowest, H being what is left of the Hessian from column j on (Frantar
-    & Alistarh 2023, algorithm 1). Computed in double precision. Returns the weights and the mask.
+    `hessian` is `X'X` of the inputs X (samples, inputs), so that an error E of the weights costs
+    `trace(E X'X E')`. Column after column, left to right: what is lost with a weight w in column j
+    is spread over the columns after it as Optimal Brain Surgeon would (Hassibi & Stork 1993), w
+    goes where `w^2 / [H^-1]_jj` is lowest, H being what is left of the Hessian from column j on
+    (Frantar & Alistarh 2023, algorithm 1). Computed in double precision. Returns the weights and
+    the mask.
     """
     w, h = weight.double().clone(), hessian.double().clone()
     unseen = h.diagonal() == 0  # inputs that are always 0: their weights cost nothing

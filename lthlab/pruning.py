@@ -52,12 +52,13 @@ def random(model: nn.Module, batch: Batch | None = None, *, seed: int = 0) -> Sc
 @checked
 @torch.no_grad()
 def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
-    """Score each weight by the loss that Optimal Brain Damage predicts without it: h_ii w_i^2 / 2.
+    """Score each weight by the loss that Optimal Brain Damage predicts without it.
 
-    h_ii is the diagonal of the Hessian of the mean cross-entropy in its Gauss-Newton form, which
-    leaves out second derivatives of the network (LeCun, Denker & Solla 1989, equations 5 and 9):
-    the mean over the batch of sum_c p_c (d log p_c / d w_i)^2, exact over the classes c. Of labels
-    only those of padding are looked at. The model is scored in evaluation mode.
+    That is `h_ii w_i^2 / 2`, where `h_ii` is the diagonal of the Hessian of the mean
+    cross-entropy in its Gauss-Newton form, which leaves out second derivatives of the network
+    (LeCun, Denker & Solla 1989, equations 5 and 9): the mean over the batch of
+    `sum_c p_c (d log p_c / d w_i)^2`, exact over the classes c. Of labels only those of padding are
+    looked at. The model is scored in evaluation mode.
     """
     x, y = batch
     weights = {name: weight.detach() for name, weight in prunable_weights(model).items()}
@@ -211,7 +212,7 @@ def prune_at_init(
     """Masks that keep `density` (a fraction) of the weights, found before training by any score.
 
     Scores, drops the lowest over all layers together, and again, `steps` times, so that
-    density ** (k / steps) is left after step k: 1 is one-shot as in SNIP and GraSP, 100 as in
+    `density ** (k / steps)` is left after step k: 1 is one-shot as in SNIP and GraSP, 100 as in
     SynFlow (Tanaka et al. 2020, algorithm 1). The given model stays as it is. Raises ValueError for
     fewer than one step, a density that leaves no weight, and as `prune` does.
     """

@@ -23,7 +23,7 @@ def erk_densities(masks: Masks, density: float) -> Densities:
 def smart_ratio_densities(masks: Masks, density: float, output: str = "out.weight") -> Densities:
     """The density of each layer by the smart ratio of Su et al. 2020, for `density` over all.
 
-    Of L layers the l-th gets a share proportional to k^2 + k with k = L - l + 1, so the first
+    Of L layers the l-th gets a share proportional to `k^2 + k` with `k = L - l + 1`, so the first
     stays densest, and the `output` layer, if it is pruned, 0.3. The paper gives 0.3 to all
     fully connected layers and the rule to convolutions; here the rule is for all but the output.
     Raises ValueError for a density outside 0..1.

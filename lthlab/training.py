@@ -41,7 +41,7 @@ def training(
 ) -> Iterator["Paused"]:
     """Train `model` in place by `recipe`, and pause at each of `stops`, to be looked at or changed.
 
-    for now in training(...): `now` is the training between two steps (see `Paused`); leaving the
+    `for now in training(...)`: `now` is the training between two steps (see `Paused`); leaving the
     loop ends the training there. Weights outside `masks` are exactly 0.0 at all times. The order of
     the examples depends on `seed` and the epoch alone. With a `start`, weights, buffers, optimiser,
     schedule and data order resume from that state. `step` is a kind of step: None for autograd, a

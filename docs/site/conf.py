@@ -41,6 +41,7 @@ suppress_warnings = ["myst.header", "misc.highlighting_failure", "mystnb.mime_pr
 
 # Nothing is executed here, and nothing is fetched when a page opens.
 nb_execution_mode = "off"
+nb_merge_streams = True  # what one cell prints is one box
 nb_ipywidgets_js = {}
 myst_heading_anchors = 4
 # Formulas become MathML, which browsers draw without a script.

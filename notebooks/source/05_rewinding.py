@@ -109,8 +109,9 @@ plots.show(said + drawings.residual_block(ax["block"]))
 # Take one network at its initial values and make two copies. Train both by the same
 # [recipe](glossary.md#recipe), with the training examples in different orders. (The
 # cell does it again with copies from step 96, for later.) Both copies end as good
-# networks. What if you average them, weight by weight? One thing is put right before we
-# ask: BatchNorm's running statistics are measured again on the average network.
+# networks. What if you average them, weight by weight? (PyTorch keeps the weights of a
+# layer in a *tensor*, its kind of array.) One thing is put right before we ask:
+# BatchNorm's running statistics are measured again on the average network.
 
 # %%
 LATE = 96
@@ -310,8 +311,8 @@ widgets.rewind_dial()
 # %% [markdown]
 # **A confession.** We went looking for this network. On the small networks before it,
 # rewinding to step 0 was fine, so we searched for a setting in which it is not. We
-# tried three networks, several learning rates, and four seeds that are used nowhere
-# else. Everything above was then measured on other seeds. Section 8 shows all that was
+# tried three networks and several learning rates, with four seeds that only serve to
+# choose. Everything above was then measured on other seeds. Section 8 shows all that was
 # tried. In some of it rewinding *costs* [accuracy](glossary.md#accuracy).
 
 # %%
@@ -471,8 +472,10 @@ plots.show(
 #
 # ## 8. How this network was found
 #
-# All that was tried: three networks on `mnist1d` at several learning rates, 480 steps each, four seeds used nowhere
-# else, judged on validation data.
+# All that was tried: three networks on `mnist1d` at several learning rates, 480 steps
+# each, judged on validation data. (A residual network for pictures was to be the
+# fourth, and was left out: one training takes more than a minute.) The four seeds serve
+# only to choose; they chose the rate of fine-tuning in section 9, too.
 
 
 # %% tags=["deep"]

@@ -275,12 +275,11 @@ span = np.geomspace(0.1, 200, 100)
 roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
 ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
 beside = {"textcoords": "offset points", "fontsize": 9}
-beside["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
 for name, points in roofline.groupby("layer"):
     x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
     ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)
     for batch, *place in zip(points["batch"], *x_y):
-        at = (8, -3) if batch == 512 else (-2, -14)
+        at = (-14, 5) if name == "masked dense" else (-2, -14)
         ax.annotate(str(batch), place, xytext=at, color=color, **beside)
 ax.set(xscale="log", xlabel="intensity: operations per byte")
 ax.set(yscale="log", ylabel="operations, in GFLOP/s")
@@ -328,7 +327,8 @@ plots.show(
 )
 
 # %% [markdown] tags=["deep"]
-# *Medians, one core.* Your turn with the knobs. Each move of a slider measures anew, here and now.
+# *Medians, one core.* Your turn with the knobs: the next two cells make sliders (they
+# move only while Python runs behind the notebook). Each move measures anew.
 
 # %% tags=["deep"]
 from ipywidgets import SelectionSlider, interact
@@ -887,4 +887,5 @@ memory = pd.DataFrame(memory).T.rename_axis("density")
 # for Faster Training of Neural Networks at the Edge*, ICML 2023. A. Mishra et al., *Accelerating Sparse Deep Neural
 # Networks*, arXiv:2104.08378, 2021 (2:4).
 #
-# **Next question**: how does all this look when you turn the knobs yourself? Notebook 08; and on larger machines? 09.
+# **Next question**: how does all this look when you turn the knobs yourself? [Notebook 08](08_sparsity_explorer.ipynb).
+# And on larger machines? [Notebook 09](09_scale_up.ipynb).

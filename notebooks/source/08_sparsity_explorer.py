@@ -239,4 +239,4 @@ print(f"the kernel is free; runs so far: {len(lab.runs)}")
 #   difference (notebook 02).
 # - What a sparse network would save is easy to compute; what it does save has to be measured (notebook 07).
 #
-# **Next**: 09, your own models and larger machines.
+# **Next**: [notebook 09](09_scale_up.ipynb), your own models and larger machines.

@@ -440,4 +440,4 @@ print("back:", *dict(first.named_parameters()), "- same masks:", same)
 # 2020. M. Rocklin, *Dask*, SciPy 2015.
 #
 # **Next question**: nobody can search for a ticket in GPT-3. What *is* done to language models, and does a small one hold
-# tickets? Notebook 10.
+# tickets? [Notebook 10](10_language_models.ipynb).

@@ -67,7 +67,7 @@ print("answer:", y[0].tolist())
 # work on each place alone. At the end one layer gives 27 scores, one for each token that may come next.
 #
 # The [loss](glossary.md#loss) says how *surprised* the model is by the letter that came. If it gave that letter
-# probability *p*, the surprise is $-\log p$ (the natural logarithm), in units called
+# probability *p*, the surprise is $-\log(p)$ (the natural logarithm), in units called
 # **[nats](glossary.md#nat)**. The loss is the average over all letters. Three simple
 # models need no training, since they only count letters. Their losses are the
 # yardstick:
@@ -211,7 +211,7 @@ for kept in (1.0, 0.5, 0.3, 0.2):
     prune_once_(pruned, batch, "magnitude", kept)
     nats = evaluate(pruned, dataset.validation)["loss"]
     shown[f"{kept:.0%} kept, {nats:.2f} nats"] = sample_words(pruned, 7, seed=3)
-pd.DataFrame.from_dict(shown, orient="index").fillna("").style.hide(axis="columns")
+pd.DataFrame.from_dict(shown, orient="index").fillna("").T.style.hide(axis="index")
 
 # %% [markdown]
 # With half of the weights several of the words could still pass for English. Further
@@ -400,7 +400,7 @@ repaired, mask = repair(w[None], H, density=2 / 3)
 print("kept:", mask[0].tolist())
 print("weights:", [round(v, 2) for v in repaired[0].tolist()])
 written = pd.DataFrame.from_dict(written, orient="index").fillna("")
-written.style.hide(axis="columns")
+written.T.style.hide(axis="index")
 
 # %% [markdown] tags=["deep"]
 # The first weight goes, since it costs least. The others take nearly the values found

@@ -196,7 +196,8 @@ bets.reveal("12-moment", [means[share] for share in SHARES])
 #   is on the way, when the weights have learnt something and there is time to recover.
 # - **T steps after pruning.** Late pruning does better than pruning before the first
 #   step, on both data sets: on the signals by many points, on the pictures by about
-#   one.
+#   one. (That is on validation data. On the test images the pictures' effect is
+#   smaller, and its intervals hold zero at most densities: see section 10.)
 # - Two things change with *t* besides the weights. The signals' [learning rate falls along a
 #   cosine](glossary.md#cosine-schedule), so on the left late pruning leaves small steps as well as few; on the pictures
 #   the rate is constant. And on the right the [optimiser](glossary.md#optimiser) starts afresh.
@@ -569,8 +570,10 @@ plots.show(
 # %% [markdown]
 # *Mean and 95 % interval, n = 10, paired; the points of one density are set side by side.*
 #
-# - *SNIP beats random pruning.* On the signals it beats all four kinds at every density. On the pictures it beats uniform
-#   random from the finishing line down, but ERK at no density.
+# - *SNIP beats random pruning.* On the signals it beats all four kinds at every density
+#   (at the highest one it beats *random* by so little that the test signals do not show
+#   it). On the pictures it beats uniform random from the finishing line down, but ERK at
+#   no density.
 # - *GraSP beats SNIP where few weights are left.* In GraSP's paper (Wang et al. 2020,
 #   table 2), for VGG-19 on CIFAR-10 (a large network on small colour photographs),
 #   SNIP is ahead at 5 % of the weights (93.43 to 93.04) and GraSP at 2 % (92.19 to
@@ -645,7 +648,8 @@ bets.reveal("12-bird", 100 * drawn)
 # kept, drawn every 40 steps; mnist1d, one seed. The lines rise at first because the
 # first masks have fewer than five before them; these cannot count as settled.* The
 # masks settle about half-way through the training. So **here the bird is not early**,
-# and our runs do not test whether a mask can be drawn early. One reason is how we
+# and on the signals our runs do not test whether a mask can be drawn early.
+# One reason is how we
 # measure: we divide what moved by the number of *kept* weights. The paper removes whole
 # channels, 30 to 70 % of them, and divides by the number of all channels.
 #
@@ -1132,7 +1136,7 @@ titles = claims["claim"].drop_duplicates().tolist()
 claims["place"] = claims["claim"].map(titles.index)
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(15, 9.5), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(12, 9.5), sharey=True)
 for ax, name in zip(axes, FINISH):
     here = claims[claims["data"] == name]
     for seen, marker, label in (
@@ -1196,4 +1200,4 @@ plots.show(
 # 1909.11957. Zhu & Gupta 2017 (gradual pruning), 1710.01878. Frankle et al. 2021 (*Why are we missing the mark?*), 2009.08576.
 # Su et al. 2020 (*Sanity-checking pruning methods*), 2009.11094.
 #
-# **Next question**: does a sparse network run faster? Notebook 07.
+# **Next question**: does a sparse network run faster? [Notebook 07](07_making_sparsity_fast.ipynb).

@@ -250,10 +250,10 @@ best = measured["FLOP/s"].max()
 line = np.array([flops.min(), flops.max()])
 ax.plot(line, line / best, ":", color="0.5", label="the highest rate measured")
 for name, *place in zip(measured["network"], flops, seconds):
-    # where no other dot, line or frame is
-    at = {"resnet1d-8": (-42, 6), "conv-2": (-40, 4), "resnet-20": (-56, -8)}
-    beside = {"textcoords": "offset points", "fontsize": 9}
-    ax.annotate(name, place, xytext=at.get(name, (6, -12)), **beside)
+    # Above and to the left: the line is below, and the other dots are on their way up.
+    beside = {"textcoords": "offset points", "fontsize": 9, "ha": "right"}
+    ax.annotate(name, place, xytext=(-4, 5), **beside)
+ax.margins(x=0.25, y=0.12)
 ax.set(xscale="log", xlabel="FLOPs per training step (batch of 60)")
 ax.set(yscale="log", ylabel="seconds per step")
 ax.legend()
@@ -497,13 +497,14 @@ ax = plots.lines(race.rename(columns={"step": "steps"}), x="steps")
 ax.set(xlabel="training steps", ylabel="validation accuracy", ylim=(0.8, 0.92))
 ax.yaxis.set_major_formatter(PercentFormatter(1))
 plots.show(
-    "Validation accuracy over the first 20,000 steps: the ticket rises faster than the "
-    "dense network and the reinitialised one at first; later they lie close together."
+    "Validation accuracy over the first 20,000 steps: the ticket is ahead of the dense "
+    "network and the reinitialised one for a while; later they lie close together."
 )
 
 # %% [markdown]
 # *The first 20,000 of all steps; the two sparse networks are those of level 12. Mean
-# and 95 % band over seeds, validation pictures.* Tickets learn faster here, too.
+# and 95 % band over seeds, validation pictures.* The ticket is ahead for some thousand steps in the middle, not at
+# the very start and not in the end.
 
 # %% [markdown]
 # ## 5. CIFAR-10, with one line
@@ -520,10 +521,10 @@ plots.show(
 
 # %%
 names = ["conv-2", "conv-4", "conv-6", "resnet-20", "resnet-20 low", "resnet-20 warmup"]
-columns = ["optimizer", "lr", "momentum", "weight_decay", "batch_size", "duration"]
-columns += ["warmup", "augmentation", "fractions"]
-recipes = [asdict(recipe_for(name, "cifar10")) for name in names]
-pd.DataFrame(recipes, index=names)[columns]
+rows = ["optimizer", "lr", "momentum", "weight_decay", "batch_size", "duration"]
+rows += ["warmup", "augmentation", "fractions"]
+recipes = {name: asdict(recipe_for(name, "cifar10")) for name in names}
+pd.DataFrame(recipes).loc[rows]
 
 # %% [markdown]
 # *Frankle & Carbin 2019, Figure 2, section 4 and appendices H and I.
@@ -725,4 +726,4 @@ for attempt in (
 # and the Lottery Ticket Hypothesis*, ICML 2020. J. Devlin et al., *BERT*, NAACL 2019. T. Brown et al., *Language Models are
 # Few-Shot Learners*, NeurIPS 2020. J. Kaplan et al., *Scaling Laws for Neural Language Models*, arXiv:2001.08361, 2020.
 #
-# **Next question**: what is done to language models? Notebook 10.
+# **Next question**: what is done to language models? [Notebook 10](10_language_models.ipynb).

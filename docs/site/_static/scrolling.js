@@ -1,5 +1,5 @@
 // What scrolls inside itself can be reached with the keyboard, and only that.
-const INSIDE = ".table-wrapper, .highlight pre, .cell_output .output";
+const INSIDE = ".table-wrapper, .formula, .highlight pre, .cell_output .output";
 
 function mark() {
   for (const box of document.querySelectorAll(INSIDE)) {
