@@ -320,6 +320,7 @@ def write_provenance(name: str, study: dict) -> None:
         model=study["model"],
         dataset=repr(data),
         arms=study["arms"],
+        arms_at=study.get("arms_at", {}),  # by rewind step, beside these
         seeds=list(study["seeds"]),
         control_levels=study.get("control_levels"),
         rewind_to=study.get("rewind_to", [0]),

@@ -312,7 +312,7 @@ def _row(claim: Claim, study: Study, ks: tuple[int, int], level: int) -> dict | 
     differences = (both[0] - both[1]).to_numpy()
     mean, error, freedom = effect(differences, answers)
     half = stats.t.ppf(0.975, freedom) * error
-    low, high = mean - half, mean + half
+    low, high = round(mean - half, 2), round(mean + half, 2)  # the verdict is that of the row
     notes, undecided = [claim.note] if claim.note else [], False
     if claim.measure == "speed":
         censored = [study.censored(claim.arm, ks[0], level)]
@@ -342,8 +342,8 @@ def _row(claim: Claim, study: Study, ks: tuple[int, int], level: int) -> dict | 
         "measure": claim.measure,
         "n": len(both),
         "effect": round(mean, 2),
-        "low": round(low, 2),
-        "high": round(high, 2),
+        "low": low,
+        "high": high,
         "verdict": verdict(low, high, -bound, undecided),
         "seen_if_low_above": bound,
         "p": float(2 * stats.t.sf(abs(t), freedom)),
