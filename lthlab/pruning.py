@@ -82,6 +82,7 @@ def obd(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
 
 
 @checked
+@torch.enable_grad()
 def gradient(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight, kept or pruned, by |dL/dw|: where RigL grows (Evci et al. 2020)."""
     weights, loss = _loss_of_copy(model, batch, seed)
@@ -97,6 +98,7 @@ def snip(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
 
 
 @checked
+@torch.enable_grad()
 def grasp(model: nn.Module, batch: Batch, *, seed: int = 0, temperature: float = 200.0) -> Scores:
     """Score each weight by how much of the gradient's norm goes with it: w (Hg).
 
@@ -112,6 +114,7 @@ def grasp(model: nn.Module, batch: Batch, *, seed: int = 0, temperature: float =
 
 
 @checked
+@torch.enable_grad()
 def synflow(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
     """Score each weight by the synaptic flow through it (Tanaka et al. 2020, section 6).
 

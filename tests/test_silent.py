@@ -30,7 +30,7 @@ from lthlab.data import Split
 from lthlab.files import csr_state, from_csr_state, load_masks, save_masks, to_torch_prune_
 from lthlab.folder import identity
 from lthlab.levels import Setting
-from lthlab.pruning import grasp, inverted, magnitude, snip
+from lthlab.pruning import grasp, inverted, magnitude, snip, synflow
 from lthlab.recipes import Recipe
 from lthlab.steps import STEPS
 from lthlab.training import training
@@ -105,6 +105,14 @@ def test_under_no_grad_training_is_as_ever(tiny, step):
         train(models[1], tiny, ADAM, step=step)
         assert not torch.is_grad_enabled()
     assert states_equal(*(model.state_dict() for model in models))
+
+
+@pytest.mark.parametrize("score", [snip, grasp, synflow])
+def test_under_no_grad_scores_are_as_ever(tiny, score):
+    model, batch = build_model("mlp-8-6", tiny), (tiny.train.x[:20], tiny.train.y[:20])
+    expected = score(model, batch)
+    with torch.no_grad():
+        assert states_equal(score(model, batch), expected)
 
 
 def test_threads_wait_for_each_others_noise():
