@@ -59,11 +59,7 @@ def _is_finite(array: Any) -> bool:
         return False
 
 
-Finite = Annotated[
-    Tensor,
-    "a tensor of finite numbers that needs no gradient (.detach() makes one)",
-    lambda tensor: not tensor.requires_grad and _is_finite(tensor),
-]
+Finite = Annotated[Tensor, "a tensor of finite numbers", _is_finite]
 Array = Annotated[Any, "an array of finite numbers", _is_finite]
 
 
@@ -80,6 +76,8 @@ class Split:
 
     def __post_init__(self):
         check_pairs("x and y", self.x, self.y)
+        if self.x.requires_grad:
+            raise InputError("x are data, so no gradient is computed for them: take x.detach().")
 
     def __len__(self) -> int:
         return len(self.y)

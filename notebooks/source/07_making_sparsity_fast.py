@@ -283,6 +283,7 @@ for name, points in roofline.groupby("layer"):
         ax.annotate(str(batch), place, xytext=at, color=color, **beside)
 ax.set(xscale="log", xlabel="intensity: operations per byte")
 ax.set(yscale="log", ylabel="operations, in GFLOP/s")
+ax.margins(y=0.12)
 ax.legend()
 plots.show(
     "Operations per second against operations per byte, logarithmic. Dense layers with "
