@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 import torch
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import PercentFormatter
 from torch import nn
 
@@ -274,7 +275,8 @@ figure, ax = plt.subplots(figsize=(8, 4.6))
 span = np.geomspace(0.1, 200, 100)
 roof = np.minimum(span * BANDWIDTH, PEAK) / 1e9
 ax.plot(span, roof, color="0.4", label="roof: this machine at its best")
-beside = {"textcoords": "offset points", "fontsize": 9}
+halo = withStroke(linewidth=2, foreground="white")
+beside = {"textcoords": "offset points", "fontsize": 9, "path_effects": [halo]}
 for name, points in roofline.groupby("layer"):
     x_y, color = (points["intensity"], points["rate"] / 1e9), COLORS[name]
     ax.plot(*x_y, marker="os"[name == "CSR"], color=color, label=name)

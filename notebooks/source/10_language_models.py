@@ -2,11 +2,9 @@
 # # From LeNet to language models
 #
 # The article behind this course, J. Frankle's *Do Neural Networks Really Need to Be So
-# Big?*, asks its question of GPT-3, a language model with 175 billion weights. So far
-# the answers came from small networks for pictures and signals. Here you train a small language model in
-# half a minute and read the words that it invents. Then you prune it the way large
-# models are pruned today, and look for tickets in it. At the end you add a claim of
-# your own.
+# Big?*, asks its question of GPT-3, a language model with 175 billion weights. Here you
+# train a small one in half a minute and read the words that it invents. Then you prune
+# it the way large models are pruned today, and look for tickets in it.
 #
 # **After this notebook you can**
 # - read the loss of a language model in nats, bits and perplexity (section 1);
@@ -264,9 +262,9 @@ print(
 # `masks = lthlab.prune(scores, everything, 0.5, scope="row")`
 # </details>
 #
-# Magnitude, Wanda or SparseGPT: with which does the loss rise least? (The papers' code prunes
-# block after block: the second block is pruned by the inputs that it gets from the
-# first one as pruned. `prune_once_` does so, too, but layer after layer.)
+# Magnitude, Wanda or SparseGPT: with which does the loss rise least? (`prune_once_` goes
+# layer by layer, each with the inputs that it gets from those already pruned; the
+# papers' code goes block by block.)
 
 # %%
 bets.pick(
@@ -834,9 +832,9 @@ shown.style.format(precision=1).format("{:.1%}", subset="density").hide(axis="in
 
 # %% [markdown]
 # *Three rows of the table, and yours below. Effects in points of test accuracy, 95 %
-# intervals. The intervals of the three rows above also allow for the choice of the test
-# examples, so they are a little wider.* "Not seen" is a result. If the interval is too
-# wide to say anything, take more seeds, all of them new.
+# intervals. Most intervals of the table also allow for the choice of the test examples,
+# so they are a little wider.* "Not seen" is a result. If the interval is too wide to
+# say anything, take more seeds, all of them new.
 #
 # Now replace the claim by one that you believe after this course, about any arm of `lthlab.ARMS`, and run it on ten seeds.
 
