@@ -475,7 +475,8 @@ plots.show(
 # All that was tried: three networks on `mnist1d` at several learning rates, 480 steps
 # each, judged on validation data. (A residual network for pictures was to be the
 # fourth, and was left out: one training takes more than a minute.) The four seeds serve
-# only to choose; they chose the rate of fine-tuning in section 9, too.
+# only to choose; they chose the rate of [fine-tuning](glossary.md#fine-tuning) in
+# section 9, too.
 
 
 # %% tags=["deep"]
