@@ -197,7 +197,8 @@ bets.reveal("12-moment", [means[share] for share in SHARES])
 # - **T steps after pruning.** Late pruning does better than pruning before the first
 #   step, on both data sets: on the signals by many points, on the pictures by about
 #   one. (That is on validation data. On the test images the pictures' effect is
-#   smaller, and its intervals hold zero at most densities: see section 10.)
+#   smaller, and most of its intervals hold zero: see the [table of
+#   claims](README.md).)
 # - Two things change with *t* besides the weights. The signals' [learning rate falls along a
 #   cosine](glossary.md#cosine-schedule), so on the left late pruning leaves small steps as well as few; on the pictures
 #   the rate is constant. And on the right the [optimiser](glossary.md#optimiser) starts afresh.
