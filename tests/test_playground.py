@@ -333,7 +333,9 @@ def test_every_button_does_what_it_says(open_playground, found):
     curves = pictures(page)[1]
     press_and_see(page, "Redraw the values", "^Redrawn")
     press_and_see(page, "Prune 20 %", "is not the ticket", drawn=False)
-    press_and_see(page, "Train", "redrawn values (do|end)")
+    control = press_and_see(page, "Train", "redrawn values (do|end)")
+    assert row["ticket"] >= row["dense"] - 0.02  # so early the ticket matches, and its control too
+    assert ("prune further" in control) == (abs(row["ticket"] - row["reinitialised"]) <= 0.02)
     assert pictures(page)[1] != curves
     press_and_see(page, "Permute the mask", "^Permuted")
     press_and_see(page, "Train", "in other places. Press Rewind")
@@ -344,6 +346,11 @@ def test_every_button_does_what_it_says(open_playground, found):
         f"{100 * row[arm]:.1f}" for arm in ("dense", "ticket", "reinitialised", "shuffled")
     ]
     press_and_see(page, "Another signal", "^Another test signal")
+    press_and_see(page, "Start over", "all random")
+    press_and_see(page, "Train", "is trained")
+    press_and_see(page, "Redraw the values", "with other random values")
+    both = press_and_see(page, "Train", "with redrawn values; with its first values it was")
+    assert dense.split("names ")[1][:6] in both
     press_and_see(page, "Start over", "all random")
     assert page.locator("tbody tr").count() == 1
 
@@ -378,9 +385,10 @@ def test_the_search_asks_for_a_guess_and_shows_it_beside_what_came(open_playgrou
     assert "guess first" in said(page)
     page.get_by_label("both about the same").check()
     press(page, "Find a ticket for me")
-    races = set()
-    while "search is over" not in said(page):
+    races, sentences = set(), set()
+    while "search is over" not in (sentence := said(page)):
         races.add(pictures(page)[1])
+        sentences.add(sentence)
     assert len(races) > 10, "the race draws itself while they train"
     answer = page.locator(".answer").inner_text()
     assert answer.startswith("You guessed “both about the same”. It came out otherwise.")
@@ -388,6 +396,9 @@ def test_the_search_asks_for_a_guess_and_shows_it_beside_what_came(open_playgrou
     level = rows[6]
     for arm in ("dense", "ticket", "reinitialised", "shuffled"):
         assert f"{100 * level[arm]:.1f}\xa0%" in answer
+    assert ("no winning ticket any more" in answer) == (level["ticket"] < level["dense"] - 0.02)
+    # At full speed nobody could read a sentence a level: only the first miss is told.
+    assert sum(sentence.startswith("Level") for sentence in sentences) == 1
     # Each level again, by the slider: "winning" stands where the ticket matches, and only there.
     seen = set()
     for row in rows[1:]:
@@ -407,7 +418,8 @@ def test_looking_back_while_the_search_goes_on(open_playground):
     page.get_by_label("Speed").select_option("fast")
     press(page, "Find a ticket for me")
     press(page, "Find a ticket for me")
-    wait_until(lambda: said(page).startswith("Level 3"), 30)
+    progress = page.locator(".progress")
+    wait_until(lambda: progress.inner_text().startswith("level 4"), 30)
     press(page, "Pause")
     assert "Looking back" in look_at(page, 1) and "Level 1" in said(page)
     last = page.locator("#tp-level").get_attribute("max")

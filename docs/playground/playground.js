@@ -140,7 +140,11 @@ function verdict(level) {
   const behind = ticket.test - reinitialised.test;
   const control =
     Math.abs(behind) <= MARGIN
-      ? `do about as well (${percent(reinitialised.test)}): here the first values hardly matter`
+      ? `do about as well (${percent(reinitialised.test)}): ${
+          level < ASKED && matches(level)
+            ? "with so many weights left, the first values hardly matter yet, so prune further"
+            : "here the first values hardly matter"
+        }`
       : behind > 0
         ? `end ${points(behind)} below the ticket: the first values matter`
         : `end ${points(behind)} above the ticket: its first values were no help`;
@@ -319,10 +323,12 @@ function finishTraining(level, arm) {
   running = null;
   const { test } = levels[level].results[arm];
   const right = `It now names ${percent(test)} of the test signals right`;
+  const whole = levels[0].results.dense?.test;
+  const before = level || whole === undefined ? "" : `; with its first values it was ${percent(whole)}`;
   const texts = {
     dense: `The whole network is trained. ${right}; guessing would give 10 %. Press Prune 20 % to remove the smallest weights.`,
     ticket: `${verdict(level)} Press Redraw the values and Train for the control, or Prune 20 % to go on.`,
-    reinitialised: `${verdict(level) || `${right}, with redrawn values.`} Press Rewind to go back, then Train to compare.`,
+    reinitialised: `${verdict(level) || `${right}, with redrawn values${before}.`} Press Rewind to go back, then Train to compare.`,
     shuffled: `${right}, with the lines in other places. Press Rewind to go back to the ticket.`,
     signs: `${right}, though all it had was the sign of each first value. Press Rewind to go back to the ticket.`,
     "fine-tuned": `${right}. But it kept what the whole network had learned. To ask whether it can learn alone, press Rewind, then Train.`,
@@ -333,7 +339,10 @@ function finishTraining(level, arm) {
 function sayOfSearch(level, arm) {
   if (arm === "dense")
     say(`The whole network is trained: ${percent(levels[0].results.dense.test)} of the test signals right. Now we prune a fifth, rewind and train again, over and over; watch the curves.`);
-  if (arm === "shuffled" && looking === null) say(verdict(level));
+  // At full speed a level is gone before its sentence is read: only the first miss is told.
+  const lost = level && !matches(level) && (level === 1 || matches(level - 1));
+  if (arm === "shuffled" && looking === null && (lost || settings.speed !== "fast"))
+    say(verdict(level));
   if (level === ASKED && arm === "shuffled") answerGuess();
 }
 
@@ -356,7 +365,11 @@ function answerGuess() {
   const seen = gap > MARGIN ? "ticket" : gap < -MARGIN ? "control" : "neither";
   const yours = guess ? `You guessed “${GUESSES[guess]}”. ` : "";
   const right = guess ? (guess === seen ? "That is what happened. " : "It came out otherwise. ") : "";
-  $(".answer").textContent = `${yours}${right}With ${levels[ASKED].left} of the weights: whole network ${percent(dense)}, ticket ${percent(ticket.test)}, redrawn values ${percent(reinitialised.test)}, permuted mask ${percent(shuffled.test)}.`;
+  $(".answer").textContent = `${yours}${right}With ${levels[ASKED].left} of the weights: whole network ${percent(dense)}, ticket ${percent(ticket.test)}, redrawn values ${percent(reinitialised.test)}, permuted mask ${percent(shuffled.test)}. ${
+    matches(ASKED)
+      ? "The ticket matches the whole network here."
+      : `The ticket is ${points(dense - ticket.test)} below the whole network here, so it is no winning ticket any more: the table shows up to which level it matched.`
+  }`;
 }
 
 // The buttons.
@@ -524,5 +537,6 @@ function open(level) {
 const wanted = readAddress();
 begin();
 say("The signals are being drawn.");
+$(".progress").textContent = "drawing the signals first, one moment";
 worker = makeWorker(hear, fail);
 send("load");
