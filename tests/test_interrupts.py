@@ -157,10 +157,12 @@ def test_a_trained_start_is_masked_even_if_its_training_is_interrupted_at_once(t
 
 
 ENDLESS = """
+import signal
 import torch
 from lthlab import Recipe, build_model, full_masks, load_dataset, prune
 from lthlab.pruning import random
 from lthlab.training import training
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 torch.set_num_threads(1)
 data = load_dataset("fashion-mini", "cpu")
 for number, (step, keep) in enumerate([(None, 0.3), ("fast", 0.7), ("fast", 0.3)]):
