@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 
 _ABOVE_0, _LARGE = 5e-324, 1e300  # what lies between is neither NaN nor infinity
+_MOST = 100_000  # items that an iterator may yield
 # From, to, and what is in between: a name means the same everywhere.
 RANGES = (
     (_ABOVE_0, 1, "density wanted stop"),
@@ -110,7 +111,9 @@ def inside(function: Callable) -> Callable:
 def admit(name: str, value: Any, hint: Any) -> Any:
     """The value, or what an iterator yields; InputError unless the hint and the name allow it."""
     if isinstance(value, Iterator):
-        value = list(islice(value, 1_000_000))  # it may have no end
+        value = list(islice(value, _MOST + 1))
+        if len(value) > _MOST:
+            raise InputError(f"{name} must end; got an iterator of more than {_MOST:,} items.")
     elif isinstance(value, list) and any(get_origin(h) is tuple for h in (hint, *get_args(hint))):
         value = tuple(value)
     ends = _RANGE_OF.get(name, (-_LARGE, _LARGE))

@@ -30,6 +30,7 @@ from lthlab import (
     interpolate,
     load_dataset,
     magnitude,
+    run_experiment,
 )
 from lthlab.border import InputError
 from lthlab.levels import Arm, Past, Setting, dense
@@ -340,3 +341,11 @@ def test_a_thousand_hostile_calls_end_in_a_result_or_in_a_sentence_that_names_th
         print("\n", dict(counts))
     assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong)
     assert sum(counts.values()) >= 1000
+
+
+def test_an_iterator_does_for_a_list_and_one_without_an_end_is_refused(tiny):
+    run = {"model": "mlp-8-6", "dataset": tiny, "recipe": RECIPE, "arms": ["dense"], "levels": 0}
+    table = run_experiment(seeds=iter([3, 1]), progress=False, **run)
+    assert [*table["seed"].unique()] == [3, 1]
+    with pytest.raises(InputError, match=r"^seeds must end; got an iterator of more than 100,000"):
+        run_experiment(seeds=itertools.count(), **run)  # each of its items would do
