@@ -19,8 +19,9 @@ EXPERIMENTS = (
     *("mnist1d", "fashion-mini", "fashion-mnist", "rewinding", "conv"),
     *("race-mnist1d", "race-fashion-mini", "prune-at-mnist1d", "prune-at-fashion-mini"),
     *("criteria-mnist1d", "criteria-fashion-mini", "transfer-mnist1d", "transfer-fashion-mini"),
-    *("optimisers-mnist1d", "optimisers-fashion-mini", "words", "words-rewinding"),
+    *("optimisers-mnist1d", "optimisers-fashion-mini", "words"),
 )
+GOES_ON = {"words": "words-rewinding"}  # the same networks and seeds, rewound to another step
 # Of the rewind steps: none, the one that notebook 05 chose on other seeds, the one for words.
 PAGE_K = (0, 96, 50)
 
@@ -31,8 +32,9 @@ class Claim:
 
     Of `measure` the arm's value minus that of `against` is the effect, in points; the claim says
     that it lies above -margin: 0 for "better", 1 for "as good as, within a point". `density` is the
-    paper's, and picks the row that the page shows: the nearest one of each setting. `k` are the
-    rewind steps of the two arms, None for the same, every one in turn. Measures: "accuracy" (test
+    paper's, and picks the row that the page shows: the nearest one of each setting. `k` is the
+    rewind step of both arms, None for every one in turn; with `later` the first arm is rewound to
+    every step above 0 in turn, and the other to 0. Measures: "accuracy" (test
     split, at the end), "speed" (minus the step of the lowest validation loss, in % of the
     training), "generalisation" (minus the gap between training and test accuracy), "stability"
     (minus the barrier between two copies, validation split), "connectivity" (minus that between a
@@ -48,7 +50,8 @@ class Claim:
     density: float
     margin: float = 0.0
     measure: str = "accuracy"
-    k: tuple[int, int] | None = None
+    k: int | None = None
+    later: bool = False
     note: str = ""
 
 
@@ -126,6 +129,8 @@ def load(name: str) -> Study:
     path = REFERENCE / f"{name}.csv"
     table, bits = pd.read_csv(path), None
     known = json.loads(path.with_suffix(".json").read_text())
+    if name in GOES_ON:
+        table = pd.concat([table, pd.read_csv(REFERENCE / f"{GOES_ON[name]}.csv")])
     if path.with_suffix(".npz").exists():
         with np.load(path.with_suffix(".npz"), allow_pickle=False) as packed:
             bits = np.unpackbits(packed["bits"], axis=1)[:, : packed["examples"]]
@@ -241,6 +246,8 @@ MEASURES = {
 # Of which study, for those that one study alone has.
 OF_STUDY = {"stability": "stability", "connectivity": "connectivity"}
 OF_STUDY |= {"under noise": "forgetting", "shifted": "forgetting"}
+# What a reader has to know of a whole setting.
+OF_SETTING = {"pretraining": "its first values are pretrained ones"}
 
 
 def effect(differences: np.ndarray, answers: np.ndarray | None) -> tuple[float, float, int]:
@@ -279,7 +286,8 @@ def rows_of(claim: Claim) -> list[dict]:
         arms = [arm for arm in (claim.arm, claim.against) if arm]
         if not set(arms) <= study.arms:
             continue
-        pairs = [claim.k] if claim.k else [(k, k) for k in study.steps]
+        steps = study.steps if claim.k is None else [claim.k]
+        pairs = [(k, 0) for k in steps if k > 0] if claim.later else [(k, k) for k in steps]
         right = OF_STUDY.get(claim.measure, study.name) == study.name
         if not right or not {k for pair in pairs for k in pair} <= set(study.steps):
             continue
@@ -298,6 +306,7 @@ def rows_of(claim: Claim) -> list[dict]:
 
 
 def _row(claim: Claim, study: Study, ks: tuple[int, int], level: int) -> dict | None:
+    steps = study.known["recipe"]["steps"]
     first = study.values(claim.arm, ks[0], level, claim.measure)
     second = (
         study.values(claim.against, ks[1], level, claim.measure) if claim.against else 0 * first
@@ -313,11 +322,18 @@ def _row(claim: Claim, study: Study, ks: tuple[int, int], level: int) -> dict | 
     mean, error, freedom = effect(differences, answers)
     half = stats.t.ppf(0.975, freedom) * error
     low, high = round(mean - half, 2), round(mean + half, 2)  # the verdict is that of the row
-    notes, undecided = [claim.note] if claim.note else [], False
+    notes, undecided = [*filter(None, (claim.note, OF_SETTING.get(study.name)))], False
+    if claim.arm == "Early-Bird":  # its table begins where its mask was drawn
+        begun = study.runs(claim.arm, ks[0], level).groupby("seed")["step"].min() / steps
+        ends = dict.fromkeys(f"{end:.0%}" for end in (begun.min(), begun.max()))
+        notes.append(f"drawn after {' to '.join(ends)} of the training")
     if claim.measure == "speed":
         censored = [study.censored(claim.arm, ks[0], level)]
         censored.append(study.censored(claim.against, ks[1], level))
         undecided = censored[0] > 0
+        ours, theirs = (-both.mean() * steps / 100).round()
+        share = f", {abs(1 - ours / theirs):.0%} {'fewer' if ours < theirs else 'more'}"
+        notes.append(f"{ours:,.0f} against {theirs:,.0f} steps{share * (ours != theirs)}")
         notes.append(f"lowest at the last step, so censored: {censored[0]} and {censored[1]}")
     of = study.runs(claim.arm, ks[0], level)["density"].min()
     kept = (

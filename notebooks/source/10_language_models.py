@@ -632,7 +632,7 @@ for level in (2, 3, 6):
 # of BERT's weights. By accuracy, within a point, ours match at 44 % and no
 # longer at 30 %. There the mask with its *initial* values is a little worse than a
 # dense network without pretraining, with fewer weights much worse: what was learned
-# before stands in the values, and the mask does not carry it over. Mind the setting:
+# before stands in the values. Whether the mask carries any of it was not tested. Mind the setting:
 # the words in *-ly* were part of the pretraining, and 200 such steps are enough to
 # adapt a trained network and too few to train one from the start.
 

@@ -573,7 +573,8 @@ plots.show(
 #
 # - *SNIP beats random pruning.* On the signals it beats all four kinds at every density
 #   (at the highest one it beats *random* by so little that the test signals do not show
-#   it). On the pictures it beats uniform random from the finishing line down, but ERK at
+#   it; at the lowest no signal gets through any of the four, so there they are one).
+#   On the pictures it beats uniform random from the finishing line down, but ERK at
 #   no density.
 # - *GraSP beats SNIP where few weights are left.* In GraSP's paper (Wang et al. 2020,
 #   table 2), for VGG-19 on CIFAR-10 (a large network on small colour photographs),
@@ -932,7 +933,8 @@ for name, level in FINISH.items():
 # *Paired, mean and 95 % interval, n = 10.*
 #
 # - On the **pictures**, down to about one percent, it is as the papers say: none of the four methods loses by shuffling.
-#   GraSP does better shuffled, and at the finishing line better inverted, too. (SynFlow
+#   GraSP does better shuffled, and at the finishing line better inverted, too; SNIP, too,
+#   does better shuffled with few weights. (SynFlow
 #   inverted is dead on both data sets: it empties layers.)
 # - Shuffling costs dearly where chance itself does badly: on the **signals** at 18 % and less. On the pictures at half a
 #   percent it costs all of them something except SNIP. So the answer depends on the task *and* the density.
@@ -1188,8 +1190,8 @@ plots.show(
 #   training again, the very end is the worst moment of all.
 # - Compared across layers, scores can empty a layer. SynFlow's cure is to ask again after each small step.
 # - Chance comes in kinds, and some know more than others. Say which one a method has beaten.
-# - Count *cost*, and the ranking changes: of the sparse networks the ticket is the best
-#   but by far the dearest. With one training gradual pruning comes nearer to it than
+# - Count *cost*, and the ranking changes: no sparse network is seen above the ticket at
+#   the finishing lines, but it is by far the dearest. With one training gradual pruning comes nearer to it than
 #   any method that looks before training.
 # - What looked like SNIP's knowledge about weights was, on the signals, to a large part
 #   a choice of neurons.
