@@ -42,17 +42,17 @@ def arm(
     *,
     needs: tuple[Declared, ...] = (),
     chain: bool = False,
-    color: Annotated[
-        str, 'a colour such as "#0173b2"', re.compile("#[0-9a-f]{6}").fullmatch
-    ] = "#949494",
+    color: Annotated[str, 'a colour such as "#0173b2"', re.compile("#[0-9a-f]{6}").fullmatch]
+    | None = None,
     dashes: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Declare an arm: `@arm("my arm", needs=("ticket",))` above a function past -> Start.
 
     `needs` names the arms whose levels it reads, up to its own level; they must be declared before,
-    and no two arms may need each other. `chain` lets it read `past.previous`, its own level before
-    (level 0 is the dense network). A level is known by the arm's name: declare a changed arm under
-    another name, or give the run another version. Raises ValueError for an unknown need.
+    and no two arms may need each other. Without a colour each picture gives it one. `chain` lets it
+    read `past.previous`, its own level before (level 0 is the dense network). A level is known by
+    the arm's name: declare a changed arm under another name, or give the run another version.
+    Raises ValueError for an unknown need.
     """
 
     @checked
@@ -77,7 +77,7 @@ arm("permuted", needs=("ticket",), color=_BROWN, dashes=(4, 1))(controls.permute
 arm("permuted sizes", needs=("ticket",), color=_PINK, dashes=(4, 1))(controls.permuted_sizes)
 arm("signs", needs=("ticket",), color=_PINK, dashes=(2, 2))(controls.signs)
 arm("shuffled", needs=("ticket",), color=_ORANGE, dashes=(3, 1, 1, 1))(controls.shuffled)
-arm("random", needs=("ticket",), dashes=(1, 2))(controls.randomly_pruned)
+arm("random", needs=("ticket",), color=_GREY, dashes=(1, 2))(controls.randomly_pruned)
 
 
 # Going on from trained values.

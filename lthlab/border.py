@@ -30,7 +30,7 @@ RANGES = (
     (_ABOVE_0, 1, "density wanted stop"),
     (0, 1, "fraction fractions densities share begin end threshold below momentum"),
     (_ABOVE_0, _LARGE, "lr rate temperature"),
-    (0, _LARGE, "weight_decay warmup milestones watts grams_per_kwh seconds cut epoch"),
+    (0, _LARGE, "weight_decay warmup milestones watts grams_per_kwh seconds epoch"),
     (0, 2**63, "seed seeds"),
     (0, 1_000, "levels"),
     (1, 10_000, "steps window control_levels"),

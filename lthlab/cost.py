@@ -19,17 +19,8 @@ from lthlab.masks import (
     count_kept,
     layer_densities,
     projections,
-    prunable_weights,
 )
 from lthlab.recipes import Recipe
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Counts of what training adjusts: all numbers, and those that are prunable."""
-
-    total: int
-    prunable: int
 
 
 @dataclass(frozen=True)
@@ -87,13 +78,6 @@ class Assumptions:
     def co2e_grams(self, seconds: float | pd.Series) -> float | pd.Series:
         """Emissions in grams of CO2 equivalent."""
         return self.kwh(seconds) * self.grams_per_kwh
-
-
-@checked
-def parameters(model: nn.Module) -> Parameters:
-    """Count the parameters of `model`."""
-    total = sum(p.numel() for p in model.parameters())
-    return Parameters(total, sum(w.numel() for w in prunable_weights(model).values()))
 
 
 @checked

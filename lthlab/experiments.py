@@ -64,8 +64,8 @@ def run_experiment(
     `model` is a name, or a function (dataset, seed) -> nn.Module. Arms that need their own level
     before run at all levels, `levels` of them or down to `density`; the others at `control_levels`
     (default: all). What an arm needs runs, too. Validation values are by step; test and training
-    accuracy are measured once, at the end. `watch`: `rewind_to`, `evaluate_every`, `evaluate_at`
-    and `step`, as in `find_ticket`.
+    accuracy are measured once, at the end. `watch`: `rewind_to`, `evaluate_every`, `evaluate_at`,
+    `states` (the durations whose weights an arm reads) and `step`, as in `find_ticket`.
 
     Every finished level is a file in `folder`: the same call goes on where an interrupted one
     stopped; more seeds, levels or arms reuse what is there. Give another `version` when code

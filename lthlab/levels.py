@@ -206,7 +206,7 @@ class Arm:
     function: Function
     needs: tuple[str, ...] = ()
     chain: bool = False
-    color: str = "#949494"
+    color: str | None = None
     dashes: tuple[float, ...] = ()
 
 

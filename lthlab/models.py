@@ -17,14 +17,14 @@ from lthlab.data import Dataset
 
 KNOWN = (
     "lenet-300-100",
-    "mlp-H1-H2-...",
+    "mlp-100-100",
     "conv-2",
     "conv-4",
     "conv-6",
-    "conv-2-WIDTH",
+    "conv-2-8",
     "resnet-20",
-    "resnet1d-WIDTH",
-    "gpt-BLOCKSxWIDTH",
+    "resnet1d-4",
+    "gpt-3x64",
 )
 _NAME = re.compile(
     "(lenet-N-N|mlp(-N)+|conv-[246](-N)?|resnet(1d)?-N|gpt-NxN)".replace("N", "[1-9][0-9]{0,3}")

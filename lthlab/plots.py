@@ -49,7 +49,7 @@ _UNKNOWN = (
 
 def look(arm: str, position: int = 0) -> tuple[str, tuple[float, ...]]:
     """Colour and dashes of an arm everywhere; a variant ("OBD, global") has those of a word."""
-    known = OTHERS | {name: (own.color, own.dashes) for name, own in ARMS.items()}
+    known = OTHERS | {n: (own.color, own.dashes) for n, own in ARMS.items() if own.color}
     unknown = _UNKNOWN[position % len(_UNKNOWN)]
     return next((known[word] for word in (arm, *str(arm).split(", ")) if word in known), unknown)
 

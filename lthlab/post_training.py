@@ -40,17 +40,6 @@ def wanda(model: nn.Module, batch: Batch, *, seed: int = 0) -> Scores:
 
 
 @checked
-def sparsegpt_(
-    model: nn.Module, batch: Batch, density: float = 0.5, scope: Scope = "layer"
-) -> Masks:
-    """Prune and repair: the weights to the right make up for each that goes; returns the masks.
-
-    Frantar & Alistarh 2023, algorithm 1. See `prune_once_`.
-    """
-    return prune_once_(model, batch, "sparsegpt", density, scope)
-
-
-@checked
 @torch.no_grad()
 def prune_once_(
     model: nn.Module,

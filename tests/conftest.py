@@ -23,7 +23,6 @@ settings.register_profile("lthlab", deadline=None, max_examples=40, derandomize=
 settings.load_profile("lthlab")
 
 
-
 @pytest.fixture(autouse=True)
 def same_draws():
     """Weights that a test draws are the same in each run, whichever test ran before it."""

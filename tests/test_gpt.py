@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from lthlab._common import mean_loss
 from lthlab.arms import ARMS
-from lthlab.cost import Flops, inference_flops, parameters, training_flops, training_memory
+from lthlab.cost import Flops, inference_flops, training_flops, training_memory
 from lthlab.data import Split, make_dataset
 from lthlab.experiments import run_experiment
 from lthlab.folder import Folder
@@ -64,8 +64,9 @@ def repadded(x, y, seed: int = 0):
 
 def test_gpt_3x64_has_154523_parameters_and_147456_prunable_weights(words):
     model = build_model("gpt-3x64", words)
-    found = parameters(model)
-    assert (found.total, found.prunable) == (154_523, 147_456)
+    found = list_parameters(model)
+    assert found["numbers"].sum() == 154_523
+    assert found.query("prunable")["numbers"].sum() == 147_456
     one_block = {"attend": 64 * 192, "project": 64 * 64, "expand": 64 * 256, "contract": 256 * 64}
     assert {name: w.numel() for name, w in prunable_weights(model).items()} == {
         f"blocks.{block}.{name}.weight": size

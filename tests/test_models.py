@@ -363,3 +363,10 @@ def test_inputs_of_the_wrong_shape_are_one_clear_error(name, fixture, request):
     with pytest.raises(ValueError, match=f"{name} takes") as error:
         build_model(name, dataset)
     assert str(dataset.input_shape) in str(error.value)
+
+
+def test_each_name_that_a_message_offers_builds_a_network(tiny, cifar_shaped, tiny_signals, words):
+    shaped = {"conv": cifar_shaped, "resnet1d": tiny_signals, "gpt": words, "resnet": cifar_shaped}
+    for name in KNOWN:
+        data = shaped.get(name.split("-")[0], tiny)
+        assert build_model(name, data)(data.train.x[:2]).shape[-1] == len(data.classes)

@@ -13,7 +13,7 @@ from torch import nn
 
 from lthlab.masks import count_kept, full_masks, prunable_weights
 from lthlab.models import build_model
-from lthlab.post_training import METHODS, prune_once_, repair, sparsegpt_, wanda
+from lthlab.post_training import METHODS, prune_once_, repair, wanda
 from lthlab.pruning import draw_batch, magnitude, prune
 from lthlab.recipes import Recipe
 from lthlab.training import evaluate, train
@@ -155,7 +155,7 @@ def test_sparsegpt_repairs_a_convolution_by_the_patches_of_a_loop(kind, options)
         rows @ before.flatten(1).T + layer.bias, layer(x).movedim(1, -1).flatten(0, -2)
     )
     expected, mask = sparsegpt_in_loops(before.flatten(1), rows.T @ rows, 0.5, "row")
-    masks = sparsegpt_(nn.Sequential(layer), (x, labels(len(x))), 0.5, "row")
+    masks = prune_once_(nn.Sequential(layer), (x, labels(len(x))), "sparsegpt", 0.5, "row")
     assert torch.equal(masks["0.weight"], mask.view_as(before))
     assert torch.allclose(layer.weight, expected.view_as(before), rtol=1e-6, atol=1e-9)
     assert not torch.allclose(layer.weight, before.where(masks["0.weight"], 0), rtol=1e-2)
@@ -392,7 +392,7 @@ def test_sparsegpt_repairs_each_layer_by_what_it_reads_from_those_repaired_befor
     model = build_model("mlp-12-8", tiny, seed=3).double()
     x, y = tiny.train.x[:60].double(), tiny.train.y[:60]
     by_hand = copy.deepcopy(model)
-    masks = sparsegpt_(model, (x, y), 0.5, scope)
+    masks = prune_once_(model, (x, y), "sparsegpt", 0.5, scope)
     for name, weight in prunable_weights(by_hand).items():
         read = layer_inputs_so_far(by_hand, x)[name]
         repaired, mask = sparsegpt_in_loops(weight.detach(), read.T @ read, 0.5, scope)
@@ -575,7 +575,7 @@ def test_a_gpt_is_calibrated_on_the_letters_that_count(tiny_words):
     expected, mask = sparsegpt_in_loops(
         prunable_weights(model)[name].detach(), rows.T @ rows, 0.5, "row"
     )
-    assert torch.equal(sparsegpt_(model, (x, y), 0.5, "row")[name], mask)
+    assert torch.equal(prune_once_(model, (x, y), "sparsegpt", 0.5, "row")[name], mask)
     assert torch.allclose(prunable_weights(model)[name], expected, rtol=1e-8, atol=1e-11)
 
 

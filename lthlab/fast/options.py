@@ -1,6 +1,5 @@
 """What PyTorch itself offers for networks that train by autograd, on graphics cards above all."""
 
-import contextlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,26 +30,18 @@ class TorchOptions:
     bfloat16: bool = False
     compile: Literal["", "default", "reduce-overhead", "max-autotune"] = ""
 
-    def __call__(
-        self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss
-    ) -> "OptionsStep":
+    def __call__(self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss) -> Step:
         if self.channels_last:
             model.to(memory_format=torch.channels_last)
-        step = OptionsStep(model, masks, recipe, loss)
-        step.options = self
-        if self.compile:
-            step.model = torch.compile(model, mode=self.compile)
+        step = Step(model, masks, recipe, loss)
+        network = torch.compile(model, mode=self.compile) if self.compile else model
+        plain = step.loss
+
+        def with_options(_, x: Tensor, y: Tensor) -> Tensor:
+            if self.channels_last and x.dim() == 4:
+                x = x.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=self.bfloat16):
+                return plain(network, x, y)
+
+        step.loss = with_options
         return step
-
-
-class OptionsStep(Step):
-    """Autograd under `TorchOptions`."""
-
-    options: TorchOptions
-
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        if self.options.channels_last and x.dim() == 4:
-            x = x.contiguous(memory_format=torch.channels_last)
-        half = torch.autocast(x.device.type, torch.bfloat16)
-        with half if self.options.bfloat16 else contextlib.nullcontext():
-            return super().__call__(x, y)

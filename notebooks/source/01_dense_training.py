@@ -399,7 +399,8 @@ for hidden in ("10-10", "30-10", "100-30", "300-100"):
     net = lthlab.build_model(f"mlp-{hidden}", dataset, seed=0)
     run = lthlab.train(net, dataset, short, seed=0, step="fast", progress=True)
     gflops = cost.training_flops(net, dataset, short).total / 1e9
-    sizes.append((hidden, cost.parameters(net).prunable, gflops, run.value()))
+    count = sum(weight.numel() for weight in lthlab.prunable_weights(net).values())
+    sizes.append((hidden, count, gflops, run.value()))
 sizes = pd.DataFrame(sizes, columns=["network", "weights", "GFLOPs", "accuracy"])
 ax = sns.scatterplot(sizes, x="weights", y="accuracy", s=90, color="0.25")
 for row in sizes.itertuples():

@@ -37,9 +37,8 @@ plots.use_style()
 NAME, dataset = "resnet1d-4", load_dataset("mnist1d")
 recipe = lthlab.recipe_for(NAME, dataset)
 total = recipe.steps(dataset)
-print(
-    f"{lthlab.cost.parameters(build_model(NAME, dataset)).total:,} parameters,", recipe
-)
+size = sum(p.numel() for p in build_model(NAME, dataset).parameters())
+print(f"{size:,} parameters,", recipe)
 
 # %% [markdown]
 # ## 1. A harder network, and what you need for it

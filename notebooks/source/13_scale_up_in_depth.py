@@ -234,7 +234,7 @@ for name, data in (*of_signals, *((name, pictures) for name in names)):
     took = [train(model, few(data), recipe, **options).seconds for _ in range(3)]
     seconds = min(took) / 4
     flops = lthlab.cost.training_flops(model, data, recipe).total / 4
-    count = lthlab.cost.parameters(model).total
+    count = sum(p.numel() for p in model.parameters())
     rows.append((name, f"{count:,}", flops, seconds, flops / seconds))
 columns = ["network", "parameters", "FLOPs per step", "seconds per step", "FLOP/s"]
 measured = pd.DataFrame(rows, columns=columns)
