@@ -159,8 +159,10 @@ def _layers_fit(values: dict[str, Any]) -> None:
                 raise InputError(
                     f"{what}[{name!r}] must have {shape}; got {show(tensor)}. {advice}"
                 )
-            looked_at = given["masks"][name] ^ (what == "growth")
-            if not tensor[looked_at.to(tensor.device)].isfinite().all():
+            if tensor.dtype == torch.bool:
+                continue
+            ignored = given["masks"][name] ^ (what != "growth")
+            if not (tensor.isfinite() | ignored.to(tensor.device)).all():
                 problem = "not finite (NaN or infinite). Did the training diverge?"
                 raise InputError(f"Some {what}[{name!r}] are {problem}")
 
