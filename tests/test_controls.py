@@ -1,5 +1,8 @@
 """The controls of a ticket against their definitions, and tickets found by other criteria."""
 
+import re
+from pathlib import Path
+
 import pytest
 import torch
 from helpers import finish, same_masks, states_equal
@@ -189,3 +192,18 @@ def test_criteria_worked_out_on_four_weights(name, tiny):
     start = by_change(criterion)(past)
     assert start.masks["1.weight"].int().tolist() == [expected]
     assert states_equal(start.state, first) or start.state is first
+
+
+def test_the_arms_of_the_readme_do_what_their_names_say(found, declared):
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (code,) = [b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "@lthlab" in b]
+    exec(code, {})
+    setting, finished = found[4]
+    masks = finished["ticket", 1, LEVEL].masks
+    rewound = finished["dense", 1, 0].history.states[4].model
+    mine, negated = (start_of(name, setting, finished) for name in ("my control", "negated"))
+    assert same_masks(mine.masks, lthlab.shuffle_masks(masks, 1)) and mine.state.step == 0
+    assert same_masks(negated.masks, masks) and negated.state.step == 4
+    for name, mask in masks.items():
+        assert torch.equal(negated.state.model[name][mask], -rewound[name][mask])
+        assert not torch.equal(mine.state.model[name], rewound[name])
