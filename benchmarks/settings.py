@@ -124,7 +124,7 @@ STUDIES = {
     "fashion-mnist": {
         "model": "lenet-300-100",
         "dataset": "fashion-mnist",
-        "arms": ["dense", "ticket", "reinitialised"],
+        "arms": CONTROLS,
         "seeds": range(5),
         "levels": 20,
         "control_levels": [3, 7, 12, 15, 18, 20],
