@@ -1,9 +1,9 @@
 """lthlab: find winning lottery tickets, and see for yourself what they can do.
 
-The rooms, in the order that data walks through them: border, words, data, batches, models, masks,
+The modules, in the order that data walks through them: checks, words, data, batches, models, masks,
 files, pruning, post_training, recipes, steps, training, levels, folder, tickets, dynamic, arms,
 experiments, statistics, cost, stability, plots, board, drawings, fast, widgets. What is used most
-can be imported from here; all else by its room, `lthlab.pruning.random`, say. `plots`, `board`,
+can be imported from here; all else by its module, `lthlab.pruning.random`, say. `plots`, `board`,
 `drawings` and `widgets` are loaded when they are first asked for.
 """
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab.border import InputError, show
+from lthlab.checks import InputError, show
 
 _NOISE = threading.RLock()  # the generators are of the whole process
 IGNORED = -100  # the target of padding: it counts neither in the loss nor in the accuracy

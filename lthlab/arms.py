@@ -10,8 +10,9 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Annotated
 
 from lthlab import controls
-from lthlab.border import InputError, Name, checked
+from lthlab.checks import InputError, Name, checked
 from lthlab.dynamic import early_bird, move_masks, prune_gradually
+from lthlab.layerwise import Densities, erk_densities, random_masks, smart_ratio_densities
 from lthlab.levels import Arm, Function, Past, Start, dense, imp, prune_once_more
 from lthlab.masks import Masks, full_masks
 from lthlab.pruning import (
@@ -25,7 +26,6 @@ from lthlab.pruning import (
     snip,
     synflow,
 )
-from lthlab.spreads import Densities, erk_densities, random_masks, smart_ratio_densities
 from lthlab.steps import State
 from lthlab.supermasks import edge_popup
 

@@ -1,15 +1,18 @@
-"""What a network sees at each step: the order of the examples, and how they are augmented."""
+"""What a network sees at each step: which examples, in which order, how augmented.
+
+And whether it can read them at all: a rule for every checked function that takes both.
+"""
 
 from functools import lru_cache, partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab._common import make_generator
-from lthlab.border import InputError, checked, inside, show
-from lthlab.data import Dataset
+from lthlab._common import check_labels, evaluation_mode, make_generator, own_noise
+from lthlab.checks import RULES, InputError, checked, show, unchecked
+from lthlab.data import Dataset, Finite, Split
 
 AUGMENTATIONS = ("none", "shift and flip")
 _LARGEST = 4  # pixels of shift
@@ -17,6 +20,11 @@ Moves = Annotated[
     Tensor,
     f"whole numbers (n, 3): -{_LARGEST} to {_LARGEST} down, as many right, 0 or 1",
     lambda m: m.shape[1:] == (3,) and not (m.abs() > m.new_tensor([_LARGEST, _LARGEST, 1])).any(),
+]
+Batch = Annotated[
+    tuple[Finite, Tensor],
+    "a pair (x, y): one or more inputs, and a label for each",
+    lambda batch: len(batch) == 2 and 0 < len(batch[0]) == len(batch[1]) and batch[0].dim() > 1,
 ]
 
 
@@ -35,7 +43,7 @@ class Batches:
         chosen = self.order(epoch)[part]
         x, y = self.train.x.index_select(0, chosen), self.train.y.index_select(0, chosen)
         if self.augmented:
-            x = inside(shift_and_flip)(x, self.moves(epoch)[part])
+            x = unchecked(shift_and_flip)(x, self.moves(epoch)[part])
         return x, y
 
 
@@ -73,3 +81,31 @@ def shift_and_flip(x: Tensor, moves: Moves) -> Tensor:
     rows, columns = rows - down + _LARGEST, columns - right + _LARGEST
     moved = padded[image[:, None, None], rows[:, :, None], columns[:, None, :]]
     return moved.permute(0, 3, 1, 2).contiguous()
+
+
+@RULES.append
+def _data_fit(values: dict[str, Any]) -> None:
+    """A network takes the inputs that it is given data of, and knows their classes."""
+    for name in ("dataset", "split", "batch"):
+        if isinstance(values.get("model"), nn.Module) and values.get(name) is not None:
+            check_reads(values["model"], name, values[name])
+
+
+def check_reads(model: nn.Module, name: str, data: Dataset | Split | Batch) -> None:
+    """Try one example, in evaluation mode; the network and the caller's random state stay."""
+    classes = len(data.classes) if isinstance(data, Dataset) else None
+    split = data.train if classes else Split(*data) if isinstance(data, tuple | list) else data
+    x, advice = split.x[:1], "Build the network for these data: build_model(name, dataset)."
+    try:
+        with torch.no_grad(), evaluation_mode(model), own_noise(x.device, 0):
+            logits = model(x)
+    except Exception as error:  # whatever a network of the reader's raises
+        came = f"{x.dtype} of shape {tuple(x.shape[1:])} on {x.device}"
+        reason = " ".join(str(error).split())
+        raise InputError(f"model must read {name}, {came}; it says: {reason}. {advice}") from error
+    shape = getattr(logits, "shape", ())
+    if shape[:-1] == (1, *split.y.shape[1:]) and classes in (None, shape[-1]):
+        check_labels(f"{name}.y", split.y, shape[-1])
+    elif name != "batch":  # calibration looks at inputs alone
+        expected = f"one logit for each of {classes or 'the'} classes of {name}"
+        raise InputError(f"model must answer with {expected}; got {show(logits)}. {advice}")

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import make_generator
-from lthlab.border import checked
-from lthlab.fits import Batch
+from lthlab.batches import Batch
+from lthlab.checks import checked
+from lthlab.layerwise import random_masks
 from lthlab.levels import Function, Past, Start, prune_once_more
 from lthlab.masks import Masks, layer_densities, prunable_weights, shuffle_masks
 from lthlab.pruning import Scores
-from lthlab.spreads import random_masks
 from lthlab.steps import State
 
 

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from lthlab._common import mean_loss, own_noise
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.data import Dataset
 from lthlab.masks import (
     PRUNABLE,

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lthlab._common import check_labels, make_generator
-from lthlab.border import Device, InputError, Location, Name, admit, checked, show
+from lthlab.checks import Device, InputError, Location, Name, check, checked, show
 from lthlab.downloads import load_full
 from lthlab.words import LETTERS, encode, known_words
 
@@ -138,7 +138,7 @@ class Dataset:
 def default_device() -> torch.device:
     """The device used when none is named: $LTHLAB_DEVICE, else CUDA if there, else the CPU."""
     found = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(admit("LTHLAB_DEVICE", os.environ.get("LTHLAB_DEVICE") or found, Device))
+    return torch.device(check("LTHLAB_DEVICE", os.environ.get("LTHLAB_DEVICE") or found, Device))
 
 
 @checked

@@ -22,7 +22,7 @@ from torch.optim.swa_utils import update_bn
 
 from lthlab._common import own_noise
 from lthlab.board import board as board
-from lthlab.border import admit
+from lthlab.checks import check
 from lthlab.data import Dataset
 from lthlab.masks import Masks, count_kept, full_masks, prunable_weights
 from lthlab.plots import arm_color, look
@@ -131,7 +131,7 @@ def arms(names: list[str], ax: Axes | None = None) -> str:
     is not in assets/arms.csv.
     """
     known = pd.read_csv(_ASSETS / "arms.csv", index_col="arm")
-    admit("names", names, list[Literal[*known.index]])
+    check("names", names, list[Literal[*known.index]])
     rows = {name: (known.loc[name], known.loc[name] == "● own") for name in names}
     ax = _cells(ax, rows, 1.4, "")
     ax.xaxis.tick_top()

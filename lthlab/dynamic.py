@@ -11,7 +11,7 @@ from torch import nn
 
 from lthlab._common import make_generator
 from lthlab.batches import Batches
-from lthlab.border import InputError, checked
+from lthlab.checks import InputError, checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, count_kept, full_masks, overlap
 from lthlab.pruning import Score, Scores, gradient, magnitude, prune

@@ -19,7 +19,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from lthlab.arms import ARMS, Declared
-from lthlab.border import InputError, Location, Name, checked
+from lthlab.checks import InputError, Location, Name, checked
 from lthlab.data import DATASETS, Dataset, load_dataset
 from lthlab.folder import Folder, identity
 from lthlab.levels import Setting, run_levels

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
-from lthlab.border import InputError, Location, checked
+from lthlab.checks import InputError, Location, checked
 from lthlab.masks import Mask, Masks, apply_masks_, check_masks, full_masks, prunable_weights
 
 Tensors = dict[str, Tensor]

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from lthlab.border import InputError, checked
+from lthlab.checks import InputError, checked
 from lthlab.files import load_tensors, save_tensors
 from lthlab.levels import Key, Level, Setting
 from lthlab.steps import State, find_step

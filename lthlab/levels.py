@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lthlab.border import InputError, Name, admit, checked
+from lthlab.batches import Batch
+from lthlab.checks import InputError, Name, check, checked
 from lthlab.data import Dataset
-from lthlab.fits import Batch
 from lthlab.masks import Masks, density, full_masks, prunable_weights
 from lthlab.pruning import Score, draw_batch, magnitude, prune
 from lthlab.recipes import Duration, Recipe, count_steps, level_sizes
@@ -243,7 +243,7 @@ def imp(score: Score = magnitude) -> Function:
 @checked
 def run_level(past: Past, function: Function, progress: bool | str = False) -> Level:
     """Train what an arm begins: the one place where a level is made."""
-    setting, start = past.setting, admit(f"what {past.arm!r} returns", function(past), Start)
+    setting, start = past.setting, check(f"what {past.arm!r} returns", function(past), Start)
     recipe = start.recipe or setting.recipe
     model = past.network
     first, last = start.state.step, recipe.steps(setting.data)

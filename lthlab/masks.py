@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lthlab._common import make_generator
-from lthlab.border import RULES, InputError, checked, show
+from lthlab.checks import RULES, InputError, checked, show
 
 Mask = Annotated[
     Tensor, "a bool tensor, not empty", lambda m: m.dtype == torch.bool and m.dim() > 0 < m.numel()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lthlab._common import make_generator, own_noise
-from lthlab.border import InputError, admit, checked, show
+from lthlab.checks import InputError, check, checked, show
 from lthlab.data import Dataset
 
 KNOWN = (
@@ -74,7 +74,7 @@ def build_model(
 
 def _make(name: str, shape: tuple[int, ...], classes: int, tokens: bool) -> nn.Module:
     if not _NAME.fullmatch(name):
-        return admit("name", name, Literal[KNOWN])
+        return check("name", name, Literal[KNOWN])
     kind, *parts = re.split("[-x]", name)
     sizes = [int(part) for part in parts]
     if kind == "gpt":

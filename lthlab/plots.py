@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from lthlab.arms import ARMS
-from lthlab.border import InputError, Name, checked
+from lthlab.checks import InputError, Name, checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, layer_densities
 from lthlab.statistics import interval

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lthlab._common import IGNORED
-from lthlab.border import InputError, admit, checked
+from lthlab.batches import Batch
+from lthlab.checks import InputError, check, checked
 from lthlab.data import Finite
-from lthlab.fits import Batch
 from lthlab.masks import Masks, apply_masks_, full_masks, prunable_weights
 from lthlab.pruning import Scope, Scores, drop_lowest, magnitude, prune
 
@@ -133,7 +133,7 @@ def _reduced_inputs(
     model: nn.Module, batch: Batch, names: Iterable[str], reduce: Callable[[Tensor], Tensor]
 ) -> dict[str, Tensor]:
     """What layers read on a batch, (samples, weights of a row), reduced; in the order of calls."""
-    x, y = admit("batch", batch, Batch)
+    x, y = check("batch", batch, Batch)
     if not (y != IGNORED).any():
         raise InputError("batch: calibration needs at least one target that counts.")
     found: dict[str, Tensor] = {}

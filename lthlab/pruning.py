@@ -16,9 +16,9 @@ from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator, mean_loss, own_noise
-from lthlab.border import InputError, checked
+from lthlab.batches import Batch
+from lthlab.checks import InputError, checked
 from lthlab.data import Split
-from lthlab.fits import Batch
 from lthlab.masks import (
     Mask,
     Masks,

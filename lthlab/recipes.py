@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 
 from lthlab.batches import AUGMENTATIONS
-from lthlab.border import InputError, Name, admit, checked
+from lthlab.checks import InputError, Name, check, checked
 from lthlab.data import DATASETS, Dataset
 from lthlab.masks import Masks
 
@@ -221,7 +221,7 @@ def recipe_for(model_name: Name, dataset: Dataset | Literal[*DATASETS]) -> Recip
     """
     name = re.sub(r"^(conv-[246])-\d+$", r"\1", model_name)  # narrower, trained alike
     name = re.sub("^(mlp|resnet1d|gpt)-.*", r"\1-...", name)
-    recipe = _RECIPES[admit("model_name", name, Literal[*_RECIPES])]
+    recipe = _RECIPES[check("model_name", name, Literal[*_RECIPES])]
     embedded = getattr(dataset, "name", dataset) in ("fashion-mini", "mnist1d")
     if embedded and name in PAPER_RECIPES:
         short = {"duration": "10ep", "schedule": "constant", "milestones": (), "warmup": 0}

@@ -9,9 +9,9 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from lthlab._common import own_noise
-from lthlab.border import InputError, checked
+from lthlab.batches import check_reads
+from lthlab.checks import InputError, checked
 from lthlab.data import Dataset
-from lthlab.fits import check_reads
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import State

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from lthlab.border import InputError, checked
+from lthlab.checks import InputError, checked
 
 Replicates = Annotated[
     Iterable[float], "at least three finite replicates", lambda values: len(values) > 2

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import mean_loss
-from lthlab.border import RULES, InputError, checked, inside, show
+from lthlab.checks import RULES, InputError, checked, show, unchecked
 from lthlab.masks import Masks, mask_applier
 from lthlab.recipes import OPTIMIZERS, Recipe
 
@@ -34,7 +34,7 @@ class Step:
     """
 
     def __init__(self, model: nn.Module, masks: Masks | None, recipe: Recipe, loss: Loss):
-        self.model, self.loss = model, inside(loss)
+        self.model, self.loss = model, unchecked(loss)
         self.trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.keep_pruned_at_zero = mask_applier(model, masks) if masks else (lambda: None)
         self.draws = loss is not cross_entropy or _may_draw(model)

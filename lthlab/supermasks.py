@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from lthlab._common import make_generator
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.data import Dataset
 from lthlab.masks import Masks, prunable_weights
 from lthlab.recipes import Recipe

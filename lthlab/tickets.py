@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from tqdm.auto import tqdm
 
-from lthlab.border import Location, checked
+from lthlab.checks import Location, checked
 from lthlab.data import Dataset
 from lthlab.folder import Folder, identity
 from lthlab.levels import Arm, Key, Level, Setting, dense, imp, run_levels

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator, mean_loss, own_noise
-from lthlab.batches import Batches
-from lthlab.border import InputError, checked, inside, show
+from lthlab.batches import Batch, Batches
+from lthlab.checks import InputError, checked, show, unchecked
 from lthlab.data import Dataset, Split
-from lthlab.fits import Batch
 from lthlab.masks import Masks, check_masks, keep_all
 from lthlab.recipes import Duration, Recipe, count_steps
 from lthlab.steps import MEMORY, Kind, Loss, State, Step, cross_entropy, find_step, make_optimizer
@@ -228,7 +227,7 @@ def train(
     with tqdm(total=last - first, desc=label, disable=not progress, leave=False) as bar:
         for now in training(model, dataset, recipe, masks, start=start, stops=stops, **options):
             if now.step in look:
-                measured.append((now.step, inside(measure)(model, dataset.validation)))
+                measured.append((now.step, unchecked(measure)(model, dataset.validation)))
             if now.step in keep:
                 kept[now.step] = now.state()
             if now.step in during:
@@ -249,8 +248,8 @@ def predict(model: nn.Module, split: Split) -> Tensor:
 @checked
 def measure(model: nn.Module, split: Split) -> Tensor:
     """Mean loss and accuracy over a whole split as a tensor of two, on the device (no waiting)."""
-    logits = inside(predict)(model, split)
-    right = inside(right_answers)(logits, split)
+    logits = unchecked(predict)(model, split)
+    right = unchecked(right_answers)(logits, split)
     return torch.stack([mean_loss(logits, split.y), right.float().mean()])
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lthlab._common import IGNORED, evaluation_mode, make_generator
-from lthlab.border import InputError, checked
+from lthlab.checks import InputError, checked
 
 # 0 starts a word, ends it and pads it; 1 to 26 are a to z.
 LETTERS = ".abcdefghijklmnopqrstuvwxyz"

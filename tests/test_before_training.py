@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import lthlab
 from lthlab.arms import ARMS, before_training
 from lthlab.experiments import run_experiment
+from lthlab.layerwise import erk_densities
 from lthlab.levels import Past, Setting, run_level
 from lthlab.masks import (
     apply_masks_,
@@ -38,7 +39,6 @@ from lthlab.pruning import (
     synflow,
 )
 from lthlab.recipes import Recipe
-from lthlab.spreads import erk_densities
 from lthlab.tickets import find_ticket
 from lthlab.training import train
 

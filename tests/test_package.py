@@ -31,8 +31,8 @@ from lthlab import (
     shuffle_masks,
     train,
 )
+from lthlab.layerwise import erk_densities, random_masks, smart_ratio_densities
 from lthlab.pruning import random
-from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
 
 PACKAGE = Path(lthlab.__file__).parent
 SHORT = Recipe("sgd", 0.05, batch_size=20, duration="2it")

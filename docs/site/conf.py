@@ -105,7 +105,7 @@ NAMED = [
 
 
 def readable(hint):
-    """A type hint as a reader wants it: named types by their names, no rules of the border."""
+    """A type hint as a reader wants it: named types by their names, no rules of `checks`."""
     for name, known in NAMED:
         if hint == known:
             return NewType(name, object)

@@ -6,7 +6,7 @@ there. The core works without this folder, and without numba.
 
 from torch import nn
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.fast import kernels
 from lthlab.fast.by_hand import ByHand, chain_of
 from lthlab.fast.compaction import compact

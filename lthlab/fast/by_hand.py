@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import Step, cross_entropy

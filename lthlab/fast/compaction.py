@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.fast.by_hand import chain_of
 from lthlab.masks import Masks
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.fast import kernels
 from lthlab.fast.sparse import CSR
 from lthlab.masks import Masks

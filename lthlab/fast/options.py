@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.masks import Masks
 from lthlab.recipes import Recipe
 from lthlab.steps import Loss, Step

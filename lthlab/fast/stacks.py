@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
-from lthlab.batches import Batches
-from lthlab.border import InputError, checked, inside
+from lthlab.batches import Batches, check_reads
+from lthlab.checks import InputError, checked, unchecked
 from lthlab.data import Dataset
-from lthlab.fits import check_reads
 from lthlab.masks import Masks, check_masks
 from lthlab.recipes import Recipe, count_steps
 from lthlab.steps import Step
@@ -121,7 +120,7 @@ def train_stacked(
     together = {f"networks.{name}": torch.stack([own[name] for own in masks]) for name in names}
     options = {"stops": {*range(0, last, period), last}, "batches": batches, "step": StackedStep}
     measured = []
-    for now in inside(training)(stack, dataset, recipe, together, seed=seeds[0], **options):
+    for now in unchecked(training)(stack, dataset, recipe, together, seed=seeds[0], **options):
         stack.store(models)
         measured.append((now.step, [measure(model, dataset.validation) for model in models]))
     seconds = (time.perf_counter() - began) / len(models)

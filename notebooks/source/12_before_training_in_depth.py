@@ -43,8 +43,8 @@ from torch.utils.flop_counter import FlopCounterMode
 import lthlab
 from lthlab import build_model, load_dataset, plots, prune_at_init, run_experiment
 from lthlab.arms import before_training, pruned_at
+from lthlab.layerwise import erk_densities, random_masks, smart_ratio_densities
 from lthlab.recipes import level_sizes
-from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
 from lthlab.widgets import bets
 
 # %%

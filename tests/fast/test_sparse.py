@@ -297,7 +297,7 @@ def test_one_wrong_label_stops_the_training_when_its_turn_comes(label, tiny):
     train(whole, tiny, replace(ADAM, duration="3it"), masks, step="fast")
     assert states_equal(model.state_dict(), whole.state_dict())
     with pytest.raises(ValueError, match="labels: class numbers"):
-        train(model, broken, recipe, masks, step="fast")  # now at the border
+        train(model, broken, recipe, masks, step="fast")  # now at the entrance
     assert states_equal(model.state_dict(), whole.state_dict())
 
 

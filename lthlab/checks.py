@@ -1,10 +1,10 @@
-"""The border: what a public function is given is checked at its entrance, by one mechanism.
+"""Checks of what a public function is given: at its entrance, by one mechanism.
 
 `@checked` above a function or a class compares each argument with its type hint, with the range
 that its name has everywhere (RANGES), and with what else `Annotated` says: known names, or a text
 and a test; then RULES look at the arguments together. What does not fit is refused in one sentence:
-the argument, what was expected, what came, and the nearest thing that would do. Behind the border,
-bodies trust.
+the argument, what was expected, what came, and the nearest thing that would do. The bodies of
+functions trust what they get.
 """
 
 import contextlib
@@ -95,7 +95,7 @@ def checked(function: Checked) -> Checked:
             )
             raise InputError(f"{said}.{meant}") from None
         for name in hints.keys() & values.keys():
-            values[name] = admit(name, values[name], hints[name])
+            values[name] = check(name, values[name], hints[name])
         for rule in RULES:
             rule(values)
         return function(*bound.args, **bound.kwargs)
@@ -103,12 +103,12 @@ def checked(function: Checked) -> Checked:
     return entrance
 
 
-def inside(function: Callable) -> Callable:
-    """The function behind its border: for what runs in every step of a training."""
+def unchecked(function: Callable) -> Callable:
+    """The function without its checks: for what runs in every step of a training."""
     return getattr(function, "__wrapped__", function)
 
 
-def admit(name: str, value: Any, hint: Any) -> Any:
+def check(name: str, value: Any, hint: Any) -> Any:
     """The value, or what an iterator yields; InputError unless the hint and the name allow it."""
     if isinstance(value, Iterator):
         value = list(islice(value, _MOST + 1))

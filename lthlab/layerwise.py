@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from lthlab.border import checked
+from lthlab.checks import checked
 from lthlab.masks import Masks, full_masks
 from lthlab.pruning import prune, random
 

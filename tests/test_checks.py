@@ -1,4 +1,4 @@
-"""The border: hostile calls of every public function end in a result or in a sentence of ours."""
+"""Hostile calls of every public function end in a result or in a sentence of ours."""
 
 import collections
 import contextlib
@@ -32,7 +32,7 @@ from lthlab import (
     magnitude,
     run_experiment,
 )
-from lthlab.border import InputError
+from lthlab.checks import InputError
 from lthlab.levels import Arm, Past, Setting, dense
 from lthlab.steps import State
 
@@ -42,7 +42,7 @@ RECIPE = Recipe(
 # What the tests of their own drive: kernels and their helpers (the step), widgets, pictures.
 ELSEWHERE = ("lthlab.widgets", "lthlab.fast.kernels", "lthlab.downloads")
 STEP = ("by_hand", "sparse", "options", "drawings", "board", "pool", "course", "main")
-# They stand behind the border: what they get was checked by those who call them.
+# Not checked themselves: what they get was checked by those who call them.
 BEHIND = {
     *("check_reads", "check_pairs", "fast_step", "cross_entropy", "make_optimizer"),
     *(
@@ -66,7 +66,7 @@ def public_functions():
         if (
             inner
             or "__main__" in found.name
-            or found.name.startswith((*ELSEWHERE, "lthlab.assets", "lthlab.border"))
+            or found.name.startswith((*ELSEWHERE, "lthlab.assets", "lthlab.checks"))
         ):
             continue
         module = importlib.import_module(found.name)

@@ -6,11 +6,11 @@ from helpers import finish, same_masks, states_equal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lthlab.layerwise import erk_densities, random_masks, smart_ratio_densities
 from lthlab.levels import Setting
 from lthlab.masks import count_kept, density, full_masks, layer_densities
 from lthlab.models import build_model
 from lthlab.recipes import Recipe
-from lthlab.spreads import erk_densities, random_masks, smart_ratio_densities
 
 SHORT = Recipe("sgd", 0.1, 0.9, batch_size=20, duration="5it")
 
