@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import prune as torch_prune
 
 from lthlab.checks import InputError, Location, checked
-from lthlab.masks import Mask, Masks, apply_masks_, check_masks, full_masks, prunable_weights
+from lthlab.masks import Masks, apply_masks_, check_masks, full_masks, prunable_weights
 
 Tensors = dict[str, Tensor]
 VERSION = 2  # of the format
@@ -115,14 +115,6 @@ def load_tensors(path: Location, kind: str) -> tuple[Tensors, dict]:
 
 
 @checked
-def compressed_rows(mask: Mask) -> tuple[Tensor, Tensor]:
-    """Where each row begins (rows + 1), and the columns kept, of a mask seen as a matrix (CSR)."""
-    matrix = mask.flatten(1)
-    ends = matrix.sum(1).cumsum(0)
-    return torch.cat([ends.new_zeros(1), ends]), matrix.nonzero()[:, 1]
-
-
-@checked
 def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     """A state dict in which each prunable weight is its compressed sparse rows (CSR).
 
@@ -137,7 +129,9 @@ def csr_state(model: nn.Module, masks: Masks) -> Tensors:
     for name, mask in masks.items():
         weight = state.pop(name)
         mask = mask.to(weight.device)
-        crow, column = compressed_rows(mask)
+        matrix = mask.flatten(1)
+        crow = nn.functional.pad(matrix.sum(1).cumsum(0), (1, 0))
+        column = matrix.nonzero()[:, 1]
         parts = crow.int(), column.int(), weight[mask], torch.tensor(mask.shape)
         state |= {f"{name}.{part}": t for part, t in zip(CSR_PARTS, parts, strict=True)}
     return state

@@ -118,10 +118,13 @@ def fused_kernel(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     fixed["beta1"], fixed["beta2"] = group["betas"]
     decoupled = isinstance(optimizer, torch.optim.AdamW)
     kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
-    steps = [s["step"] for s in states]
+    counter = torch.stack([s["step"] for s in states])
+    steps = counter.unbind()  # views: counted up together, not one by one
+    for state, own in zip(states, steps, strict=True):
+        state["step"] = own
 
     def step() -> None:
-        torch._foreach_add_(steps, 1)
+        counter.add_(1)
         kernel(*tensors, [], steps, lr=group["lr"], **fixed)
 
     return step
