@@ -18,9 +18,8 @@ from lthlab.recipes import Recipe
 from lthlab.steps import STEPS, Loss, Step, cross_entropy
 
 # The density below which fully connected networks train over their kept weights alone. Where that
-# breaks even for LeNet-300-100 in batches of 60 was measured between 0.3 and 0.7, by machine and by
-# day (notebook 07 draws it), so just below it a step can be slower than a dense one. A constant, so
-# that results depend on neither.
+# breaks even for LeNet-300-100 in batches of 60 differs by machine: just above a half on ours, and
+# notebook 07 draws it on yours. A constant, so that results do not depend on it.
 SPARSE_BELOW = 0.5
 
 
