@@ -85,8 +85,7 @@ class Folder:
             part("masks"),
         )
         start, correct = state("start", known["start"]), tensors.get("correct")
-        parts = history.masks, start, part("trained"), history, correct
-        return Level(key[2], known["density"], *parts)
+        return Level(known["density"], start, part("trained"), history, correct)
 
     def __setitem__(self, key: Key, level: Level) -> None:
         arm, seed, number = key

@@ -58,13 +58,15 @@ class Level:
     `correct` one bool per test example, where the test split was looked at.
     """
 
-    number: int
     density: float
-    masks: Masks = field(repr=False)
     start: State = field(repr=False)
     trained: dict[str, Tensor] = field(repr=False)
     history: History = field(repr=False)
     correct: Tensor | None = field(default=None, repr=False)
+
+    @property
+    def masks(self) -> Masks:
+        return self.history.masks
 
 
 @checked
@@ -264,8 +266,8 @@ def run_level(past: Past, function: Function, progress: bool | str = False) -> L
         loss=start.loss,
     )
     correct = _look_at_all(model, setting.data, history) if setting.test else None
-    kept, trained = density(history.masks), State.of(model).model
-    return Level(past.level, kept, history.masks, start.state, trained, history, correct)
+    trained = State.of(model).model
+    return Level(density(history.masks), start.state, trained, history, correct)
 
 
 def _look_at_all(model: nn.Module, data: Dataset, history: History) -> Tensor:

@@ -186,8 +186,8 @@ def test_criteria_worked_out_on_four_weights(name, tiny):
     setting, model = Setting(lambda seed: Four(), tiny, recipe), Four()
     first = State.of(model)
     last = {"1.weight": torch.tensor([[-3.0, -5.0, 1.0, -0.5]])}
-    history = History(None, {0: first}, 0.0, {})
-    dense = Level(0, 1.0, lthlab.full_masks(model), first, last, history)
+    history = History(None, {0: first}, 0.0, lthlab.full_masks(model))
+    dense = Level(1.0, first, last, history)
     past = Past(setting, {("dense", 0, 0): dense}, "it", frozenset({"dense", "it"}), 0, 1)
     start = by_change(criterion)(past)
     assert start.masks["1.weight"].int().tolist() == [expected]

@@ -116,7 +116,7 @@ def test_densities_are_the_ones_worked_out_by_hand(tiny):
         {"fc1.weight": 66, "fc2.weight": 24, "out.weight": 18},
     ]
     assert [level.density for level in ticket.levels] == [1.0, 162 / 200, 132 / 200, 108 / 200]
-    assert [level.number for level in ticket.levels] == [0, 1, 2, 3]
+    assert len(ticket.levels) == 4
     assert ticket.masks is ticket.levels[-1].masks
 
 
@@ -176,9 +176,9 @@ def test_every_level_begins_with_exactly_what_was_there_at_step_k(k, kind, case)
     assert states_equal(ticket.start.model, there) and states_equal(ticket.start.optimizer, memory)
     assert (k > 0) == bool(memory) == (not states_equal(there, initial))
     assert len(diary.levels) == len(ticket.levels) == 4
-    for level, notes in zip(ticket.levels, diary.levels, strict=True):
-        assert (0 < level.density < 1) == (level.number > 0)
-        first, expected = (k, there) if level.number else (0, initial)
+    for number, (level, notes) in enumerate(zip(ticket.levels, diary.levels, strict=True)):
+        assert (0 < level.density < 1) == (number > 0)
+        first, expected = (k, there) if number else (0, initial)
         for key, value in notes.began.items():
             mask = level.masks.get(key, torch.ones_like(value, dtype=torch.bool))
             assert torch.equal(value[mask], expected[key][mask]), key
@@ -500,7 +500,7 @@ def test_progress_names_the_levels_and_changes_nothing(tiny, capsys):
 
 
 def ticket_of(*densities):
-    levels = [Level(n, kept, {}, None, {}, None) for n, kept in enumerate(densities)]
+    levels = [Level(kept, None, {}, None) for kept in densities]
     return Ticket(None, levels, None)
 
 
@@ -515,7 +515,7 @@ def test_the_nearest_level_is_meant_on_a_logarithmic_scale():
 
 @pytest.mark.parametrize("wanted", [1.0, 0.3, 0.001])
 def test_a_level_without_weights_is_near_to_no_density(wanted, tiny):
-    assert ticket_of(1.0, 0.2, 0.0).at(wanted).number == (0 if wanted > 0.45 else 1)
+    assert ticket_of(1.0, 0.2, 0.0).at(wanted).density == (1.0 if wanted > 0.45 else 0.2)
     recipe = replace(ADAM, fractions={"fc": 1.0, "output": 1.0})
     with pytest.warns(UserWarning, match="Layer collapse"):
         ticket = find_ticket(build_model("mlp-8-6", tiny), tiny, recipe, levels=2)
@@ -617,5 +617,5 @@ def test_a_ticket_is_shown_in_a_line(tiny):
         build_model("mlp-6", tiny), tiny, Recipe(batch_size=20, duration="4it"), levels=1
     )
     shown = repr(ticket)
-    assert shown.startswith("Ticket(start=State(step=0), levels=[Level(number=0, density=1.0)")
+    assert shown.startswith("Ticket(start=State(step=0), levels=[Level(density=1.0)")
     assert len(shown) < 200 and "tensor" not in shown + repr(ticket.levels[1])
