@@ -165,9 +165,9 @@ def run_all(page, address: str, notebook: str, limit: float = 240) -> None:
     """Open a notebook in JupyterLab, run all its cells from the menu and wait for the last."""
     page.goto(f"{address}/lab/tree/{notebook}.ipynb?reset")  # without the tabs of the test before
     page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
-    # Before it has its kernel, JupyterLab would ask for one, although the notebook names it.
-    kernel = page.locator(".jp-NotebookPanel-toolbar .jp-KernelName", has_text="Python 3")
-    kernel.wait_for(timeout=60_000)
+    # Before it has its kernel, JupyterLab would ask for one, although the notebook names it; and
+    # before the kernel answers, what is run is lost.
+    page.get_by_text(re.compile(r"^Python 3.* \| Idle$")).wait_for(timeout=60_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     prompts = page.locator(".jp-CodeCell .jp-InputPrompt")
