@@ -38,6 +38,7 @@ def join(*names: str) -> str:
     text = "\n".join((SOURCE / name).read_text(encoding="utf-8") for name in names)
     text = re.sub(r"^import\s[^;]*;\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^ *(//.*|/\*\*(.|\n)*?\*/)\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"(?<=[;,{}]) +// .*$", "", text, flags=re.MULTILINE)
     return re.sub(r"^(export| +) *", "", text, flags=re.MULTILINE)
 
 

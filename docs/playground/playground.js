@@ -16,22 +16,23 @@ const MARGIN = 0.02 + 1e-9; // how far below the whole network a ticket may end 
 const ASKED = 6; // the level of the question: about 30 % of the weights
 const DONE = "It is trained to the end. Press Prune 20 % to go on, or Rewind to begin again.";
 const GUESSES = {
-  ticket: "the ticket, put back to its own first values",
-  control: "the control: the same lines with new random values",
+  ticket: "the ticket: these weights at their own first values",
+  control: "the control: these weights at new random values",
   neither: "both about the same",
 };
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const quiet = matchMedia("(prefers-reduced-motion: reduce)");
 
-const menu = (label, options) =>
-  `<label>${label} <select name="${label.toLowerCase()}"><option>${options.join("<option>")}</select></label>`;
+const menu = (name, label, options) =>
+  `<label>${label} <select name="${name}"><option>${options.join("<option>")}</select></label>`;
 
 const PAGE = `
-<p>This network learns to tell ten kinds of signal apart. Every line is a <strong>weight</strong>: a
-number that is random at first and that training adjusts. Does it need them all? Train it, remove the
-smallest weights (<strong>prune</strong>), put the others back to their first random values
-(<strong>rewind</strong>), and train again. If the small network ends level with the whole one, it is
-a <strong>winning ticket</strong>.</p>
+<p>This network learns to tell ten kinds of signal apart; a signal is a curve of 40 numbers. Every line
+is a <strong>weight</strong>: a number that is random at first and that training adjusts. Does it need
+them all? Train it, remove the smallest weights (<strong>prune</strong>), and put the others back to
+their first random values (<strong>rewind</strong>): that small network is a <strong>ticket</strong>.
+Train it. If it ends as good as the whole network, it is a <strong>winning ticket</strong>. Then prune
+again: each round is a <strong>level</strong>.</p>
 <fieldset class="guess"><legend>Your guess first</legend>
 <p>Keep only 30 % of the weights and train again. Which ends nearer to the whole network?</p>
 <div class="choices">${Object.entries(GUESSES)
@@ -54,14 +55,16 @@ larger. Left: one signal. Right: how sure the network is of each class; green is
 <button data-do="rewind">Rewind</button></div>
 <div class="row" role="group" aria-label="Question"><button data-do="redraw">Redraw the values</button>
 <button data-do="permute">Permute the mask</button><button data-do="signs">Keep only signs</button></div>
+<div class="row back"><label for="tp-level">Look back at level</label>
+<input type="range" id="tp-level" min="0" max="0" value="0"><output for="tp-level"></output></div>
 </div>
 <figure class="race"><canvas role="img"></canvas><figcaption>
 <div class="race-title"></div><ul class="legend"></ul></figcaption></figure>
 </div>
-<div class="row"><label for="tp-level">Look back at level</label>
-<input type="range" id="tp-level" min="0" max="0" value="0"><output for="tp-level"></output></div>
-<div class="row"><label>Seed <input type="number" name="seed" min="0" max="999" step="1"></label>
-${menu("Network", NETWORKS)} ${menu("Speed", Object.keys(PACES))}
+<div class="row"><label>Seed (draws the random values)
+<input type="number" name="seed" min="0" max="999" step="1"></label>
+${menu("network", "Network (neurons in its two hidden layers)", NETWORKS)}
+${menu("speed", "Speed", Object.keys(PACES))}
 <button data-do="restart">Start over</button></div>
 <table><caption>Test signals named right, in %, level by level</caption><thead><tr>
 ${["level", "weights left", "whole", "ticket", "redrawn", "permuted", "match?"]
@@ -70,9 +73,9 @@ ${["level", "weights left", "whole", "ticket", "redrawn", "permuted", "match?"]
 <tbody></tbody></table>
 <p class="small">One seed, one run of each network, 2,000 test signals: another seed moves an accuracy by
 a point or two. So we say that a ticket matches when it ends at most 2 points below the whole network.
-The course repeats this over seeds and gives intervals. Redrawn: the ticket's lines with new random
-values. Permuted: as many lines in each layer, in other places. The curves show validation signals,
-which are not those of the table.</p>`;
+The course repeats this over seeds and says how sure one can be. Redrawn: the ticket's lines with new
+random values. Permuted: as many lines in each layer, in other places. The curves are measured on
+2,000 other signals, the validation signals.</p>`;
 
 const inPercent = (share) => (100 * share).toFixed(1);
 const percent = (share) => `${inPercent(share)}\u00a0%`;
@@ -186,7 +189,7 @@ function drawAll() {
   $(".race-title").textContent = title;
   const now = ([arm, { curve }]) => `${ARMS[arm].name} ${curve.length ? percent(curve.at(-1)[1]) : ""}`;
   $(".legend").innerHTML = raced
-    .map((entry) => `<li><svg width="34" height="8"><line x2="34" y1="4" y2="4" stroke="var(--${entry[0]})" stroke-width="3" stroke-dasharray="${ARMS[entry[0]].dash}"/></svg> ${now(entry)}</li>`)
+    .map((entry) => `<li><svg width="34" height="8"><line x2="34" y1="4" y2="4" stroke="var(--${entry[0]})" stroke-width="3" stroke-dasharray="${ARMS[entry[0]].dash}"/></svg> ${ARMS[entry[0]].name}</li>`)
     .join("");
   race.setAttribute("aria-label", `${title}: ${raced.map(now).join(", ") || "nothing is trained yet"}.`);
   slider.value = shown.level;
@@ -239,6 +242,7 @@ function stop() {
   running = null;
   paused = false;
   looking = null;
+  $(".progress").textContent = "";
   send("stop");
 }
 
@@ -249,7 +253,6 @@ function begin() {
   newLevel(fullMasks(settings.network));
   show("dense", levels[0].masks, initial());
   $(".answer").textContent = "";
-  $(".progress").textContent = "";
 }
 
 function restart() {
@@ -271,7 +274,10 @@ const trainedAt = (level) => ({
 /** Look at the trained ticket of a level. */
 function lookBack(level) {
   shown.level = level;
-  if (!levels[level].weights) return actions.rewind(); // pruned, and not trained yet
+  if (!levels[level].weights) {
+    actions.rewind();
+    return say(`The ticket of level ${level}, not trained yet: at its first random values. Press Train.`);
+  }
   stop();
   shown = trainedAt(level);
   writeAddress();
@@ -325,12 +331,20 @@ function finishTraining(level, arm) {
   const right = `It now names ${percent(test)} of the test signals right`;
   const whole = levels[0].results.dense?.test;
   const before = level || whole === undefined ? "" : `; with its first values it was ${percent(whole)}`;
+  const { ticket, reinitialised } = levels[level].results;
+  const behind = ticket?.test - test; // NaN while the ticket is not trained
+  const beside = ticket?.test === undefined ? before : `; the ticket ${percent(ticket.test)}`;
+  const on = levels[level].weights
+    ? `Press Prune 20 % to go on${level ? " from the ticket" : ""}.`
+    : "Press Rewind, then Train, to compare it with the ticket.";
   const texts = {
     dense: `The whole network is trained. ${right}; guessing would give 10 %. Press Prune 20 % to remove the smallest weights.`,
-    ticket: `${verdict(level)} Press Redraw the values and Train for the control, or Prune 20 % to go on.`,
-    reinitialised: `${verdict(level) || `${right}, with redrawn values${before}.`} Press Rewind to go back, then Train to compare.`,
-    shuffled: `${right}, with the lines in other places. Press Rewind to go back to the ticket.`,
-    signs: `${right}, though all it had was the sign of each first value. Press Rewind to go back to the ticket.`,
+    ticket: `${verdict(level)} Press ${reinitialised?.test === undefined ? "Redraw the values and Train for the control, or " : ""}Prune 20 % to go on.`,
+    reinitialised: `${verdict(level) || `${right}, with redrawn values${before}.`} ${on}`,
+    shuffled: `${right}, with the lines in other places${beside}${
+      Math.abs(behind) <= MARGIN ? ": here it hardly matters which are kept" : behind > 0 ? ": it matters which are kept" : ""
+    }. ${on}`,
+    signs: `${right}, though all it had was the sign of each first value${beside}. ${on}`,
     "fine-tuned": `${right}. But it kept what the whole network had learned. To ask whether it can learn alone, press Rewind, then Train.`,
   };
   say(texts[arm]);
@@ -348,12 +362,13 @@ function sayOfSearch(level, arm) {
 
 function finishSearch() {
   running = null;
-  $(".progress").textContent = "";
   const winners = [...levels.keys()].filter((level) => level && matches(level));
   const found = winners.length
     ? `the smallest winning ticket that it saw has ${levels[winners.at(-1)].left} of the weights (level ${winners.at(-1)})`
     : "no ticket matched the whole network on this seed";
-  lookBack(looking ?? levels.length - 1);
+  const last = levels.length - 1;
+  if (last < LEVELS) return lookBack(looking ?? last); // what an address asked for
+  lookBack(looking ?? winners.at(-1) ?? last);
   say(`The search is over: ${found}. Move the slider to look back at a level, or see whether it holds for another seed.`);
 }
 
@@ -397,9 +412,10 @@ function startSearch(levels) {
 
 /** Another start for the ticket of this level. */
 function startAs(arm, weights, text, masks = levels[shown.level].masks) {
+  const ended = running === "search" ? "The search ends here. " : "";
   stop();
   show(arm, masks, weights, shown.level);
-  say(text);
+  say(ended + text);
 }
 
 let skipped = false; // whether the question was already put once
@@ -407,7 +423,9 @@ const actions = {
   find() {
     if (!$('[name="guess"]:checked') && !skipped) {
       skipped = true;
-      say("Your guess first: choose an answer, then press again. (You may press again without one.)");
+      const first = "Your guess first: choose an answer, then press again. (You may press again without one.)";
+      $(".progress").textContent = first;
+      say(first);
       return $('[name="guess"]').focus();
     }
     startSearch(LEVELS);
@@ -419,7 +437,7 @@ const actions = {
     running = "train";
     paused = false;
     send("go");
-    say("Training: 20 times over all 8,000 training signals. Watch its curve, or press Pause.");
+    say(`Training: 20 times over all 8,000 training signals. ${settings.speed === "fast" ? "Another speed lets you watch." : "Watch its curve, or press Pause."}`);
   },
   step() {
     if (shown.trained) return say(DONE);
@@ -432,19 +450,22 @@ const actions = {
     if (!running) return say("Nothing is training. Press Train.");
     paused = !paused;
     send(paused ? "pause" : "go");
-    say(paused ? "Paused. Press Go on, or Step to take one step at a time." : "It goes on training.");
+    const step = running === "search" ? "" : ", or Step to take one step at a time";
+    say(paused ? `Paused. Press Go on${step}.` : "It goes on training.");
   },
   prune() {
-    if (shown.arm !== "dense" && shown.arm !== "ticket")
-      return say("What you see is not the ticket, so we do not prune it. Press Rewind first, then Train.");
+    if (shown.arm !== "dense" && shown.arm !== "ticket") {
+      if (!shown.trained || !levels[shown.level].weights)
+        return say("What you see is not the ticket, so we do not prune it. Press Rewind first, then Train.");
+      shown = trainedAt(shown.level); // the ticket beside which a control was looked at
+    }
     if (!shown.trained)
       return say("Train it to the end first: only training shows which weights stay small.");
     const masks = prune(shown.weights, shown.masks, settings.network);
     const { weights, level } = shown;
-    levels.length = level + 1; // what was found below belongs to other masks
-    newLevel(masks);
-    show("pruned", masks, weights);
-    say(`Pruned: the weights nearest to zero are gone. ${lines()} are left, with the values that training gave them. Press Rewind to put these back to their first random values.`);
+    if (levels.length === level + 1) newLevel(masks); // one that is known would be the same
+    show("pruned", masks, weights, level + 1);
+    say(`Pruned: the weights nearest to zero are gone. ${lines()} are left, with the values that training gave them; which ones, the mask says. Press Rewind to put them back to their first random values.`);
   },
   rewind() {
     const { level } = shown;
@@ -469,7 +490,7 @@ const actions = {
   },
   signs() {
     startAs("signs", onlySigns(initial()),
-      "Only signs: each first value is now plus or minus the same size. Press Train: how much of the ticket was in its signs?");
+      "Only signs: each first value is now plus or minus the same size. Press Train: are the signs enough?");
   },
   another() {
     example = (example + 1) % test.y.length;
@@ -485,8 +506,9 @@ root.addEventListener("click", ({ target }) => {
   if (!test) return say("The signals are still being drawn. One moment, please.");
   if (isBusy() && !["pause", "another", "restart"].includes(name))
     return say("A training is running. Press Pause first, or wait for its end.");
-  if (running === "search" && (name === "train" || name === "step"))
-    return actions.pause();
+  if (running === "search" && name === "step")
+    return say("A search takes no single steps. Press Go on.");
+  if (running === "search" && name === "train") return actions.pause();
   actions[name]();
   draw();
 });
