@@ -16,7 +16,6 @@ from lthlab.data import Dataset, Finite, Split
 
 AUGMENTATIONS = ("none", "shift and flip")
 _LARGEST = 4  # pixels of shift
-_AT_ONCE = 4  # batches that are picked together: less is waited for memory
 Moves = Annotated[
     Tensor,
     f"whole numbers (n, 3): -{_LARGEST} to {_LARGEST} down, as many right, 0 or 1",
@@ -37,22 +36,15 @@ class Batches:
         # Drawn once an epoch.
         self.order = lru_cache(1)(partial(example_order, dataset, seed))
         self.moves = lru_cache(1)(partial(draw_moves, dataset, seed))
-        self.block = lru_cache(1)(self._block)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         epoch, batch = divmod(step, len(self.train) // self.size)
-        block, own = divmod(batch, _AT_ONCE)
-        x, y = self.block(epoch, block)
-        return x[own], y[own]
-
-    def _block(self, epoch: int, number: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """The inputs and labels of some batches in a row."""
-        part = slice(*(_AT_ONCE * self.size * (number + end) for end in (0, 1)))
+        part = slice(batch * self.size, (batch + 1) * self.size)
         chosen = self.order(epoch)[part]
         x, y = self.train.x.index_select(0, chosen), self.train.y.index_select(0, chosen)
         if self.augmented:
             x = unchecked(shift_and_flip)(x, self.moves(epoch)[part])
-        return x.split(self.size), y.split(self.size)
+        return x, y
 
 
 @checked
