@@ -440,7 +440,8 @@ def test_no_sentence_moves_a_button_away_from_a_finger(open_playground):
     page = open_playground("#speed=fast", viewport={"width": 390, "height": 844}, has_touch=True)
     train = page.get_by_role("button", name="Train", exact=True)
     places = {train.evaluate(PLACE)}
-    for name in ("Train", "Permute the mask", "Prune 20 %", "Redraw the values", "Another signal"):
+    buttons = "Find a ticket for me", "Train", "Permute the mask", "Prune 20 %", "Redraw the values"
+    for name in (*buttons, "Another signal"):
         press(page, name)
         places.add(train.evaluate(PLACE))
         wait_until(lambda: "Training" not in said(page), 30)
@@ -452,7 +453,7 @@ def test_what_a_paused_search_answers(open_playground):
     page = open_playground("#speed=slow")
     press(page, "Find a ticket for me")
     progress = page.locator(".progress")
-    assert "Your guess first" in progress.inner_text(), "beside the button, where a phone shows it"
+    assert "choose an answer" in progress.inner_text(), "beside the button, where a phone shows it"
     press(page, "Find a ticket for me")
     wait_until(lambda: progress.inner_text().startswith("level"), 30)
     press(page, "Pause")
@@ -472,11 +473,20 @@ def test_looking_back_while_the_search_goes_on(open_playground):
     progress = page.locator(".progress")
     wait_until(lambda: progress.inner_text().startswith("level 4"), 30)
     press(page, "Pause")
-    assert "Looking back" in look_at(page, 1) and "Level 1" in said(page)
+    assert "Looking back. Level 1" in look_at(page, 1) and "paused: press Go on" in said(page)
     last = page.locator("#tp-level").get_attribute("max")
-    assert "watching the race again" in look_at(page, last)
+    assert "Where the search is now" in look_at(page, last)
+    look_at(page, 2)
     press(page, "Go on")
-    wait_for_the_end(page)
+    assert int(re.search(r"\(level (\d+)\)", wait_for_the_end(page))[1]) == int(
+        page.locator("#tp-level").input_value()
+    )
+    press(page, "Find a ticket for me")
+    wait_until(lambda: progress.inner_text().startswith("level 4"), 30)
+    press(page, "Pause")
+    look_at(page, 1)
+    press_and_see(page, "Prune 20 %", "^The search ends here. Pruned")
+    assert page.get_by_role("button", name="Go on").count() == 0
 
 
 def test_the_address_holds_the_state(open_playground):

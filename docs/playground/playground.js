@@ -39,15 +39,13 @@ again: each round is a <strong>level</strong>.</p>
   .map(([key, text]) => `<label><input type="radio" name="guess" value="${key}"> ${text}</label>`)
   .join("")}</div>
 <div class="row"><button class="first" data-do="find">Find a ticket for me</button>
-<span class="small progress"></span></div>
-<p class="answer"></p></fieldset>
+<span class="small progress"></span></div></fieldset>
 <div class="pictures">
 <figure class="network"><canvas role="img"></canvas><figcaption>
 <span class="key" style="border-top: 3px solid var(--positive)"></span> weight above zero
 <span class="key" style="border-top: 3px dashed var(--negative)"></span> below zero; the thicker, the
 larger. Left: one signal. Right: how sure the network is of each class; green is the right one.
 <button data-do="another">Another signal</button></figcaption></figure>
-<p class="said" role="status" aria-live="polite"></p>
 <div class="buttons">
 <div class="row" role="group" aria-label="Train"><button data-do="train">Train</button>
 <button data-do="step">Step</button><button data-do="pause">Pause</button></div>
@@ -58,6 +56,7 @@ larger. Left: one signal. Right: how sure the network is of each class; green is
 <div class="row back"><label for="tp-level">Look back at level</label>
 <input type="range" id="tp-level" min="0" max="0" value="0"><output for="tp-level"></output></div>
 </div>
+<div class="words"><p class="said" role="status" aria-live="polite"></p><p class="answer"></p></div>
 <figure class="race"><canvas role="img"></canvas><figcaption>
 <div class="race-title"></div><ul class="legend"></ul></figcaption></figure>
 </div>
@@ -336,7 +335,7 @@ function finishTraining(level, arm) {
   const beside = ticket?.test === undefined ? before : `; the ticket ${percent(ticket.test)}`;
   const on = levels[level].weights
     ? `Press Prune 20 % to go on${level ? " from the ticket" : ""}.`
-    : "Press Rewind, then Train, to compare it with the ticket.";
+    : `Press Rewind, then Train, ${level ? "to compare it with the ticket" : "for the whole network with its own first values"}.`;
   const texts = {
     dense: `The whole network is trained. ${right}; guessing would give 10 %. Press Prune 20 % to remove the smallest weights.`,
     ticket: `${verdict(level)} Press ${reinitialised?.test === undefined ? "Redraw the values and Train for the control, or " : ""}Prune 20 % to go on.`,
@@ -367,8 +366,8 @@ function finishSearch() {
     ? `the smallest winning ticket that it saw has ${levels[winners.at(-1)].left} of the weights (level ${winners.at(-1)})`
     : "no ticket matched the whole network on this seed";
   const last = levels.length - 1;
-  if (last < LEVELS) return lookBack(looking ?? last); // what an address asked for
-  lookBack(looking ?? winners.at(-1) ?? last);
+  if (last < LEVELS) return lookBack(last); // what an address asked for
+  lookBack(winners.at(-1) ?? last);
   say(`The search is over: ${found}. Move the slider to look back at a level, or see whether it holds for another seed.`);
 }
 
@@ -410,10 +409,16 @@ function startSearch(levels) {
   draw();
 }
 
-/** Another start for the ticket of this level. */
-function startAs(arm, weights, text, masks = levels[shown.level].masks) {
+/** Give up what runs; what there is to say of it. */
+function end() {
   const ended = running === "search" ? "The search ends here. " : "";
   stop();
+  return ended;
+}
+
+/** Another start for the ticket of this level. */
+function startAs(arm, weights, text, masks = levels[shown.level].masks) {
+  const ended = end();
   show(arm, masks, weights, shown.level);
   say(ended + text);
 }
@@ -423,9 +428,9 @@ const actions = {
   find() {
     if (!$('[name="guess"]:checked') && !skipped) {
       skipped = true;
-      const first = "Your guess first: choose an answer, then press again. (You may press again without one.)";
+      const first = "choose an answer, or press again without one";
       $(".progress").textContent = first;
-      say(first);
+      say(`Your guess first: ${first}.`);
       return $('[name="guess"]').focus();
     }
     startSearch(LEVELS);
@@ -463,9 +468,10 @@ const actions = {
       return say("Train it to the end first: only training shows which weights stay small.");
     const masks = prune(shown.weights, shown.masks, settings.network);
     const { weights, level } = shown;
+    const ended = end();
     if (levels.length === level + 1) newLevel(masks); // one that is known would be the same
     show("pruned", masks, weights, level + 1);
-    say(`Pruned: the weights nearest to zero are gone. ${lines()} are left, with the values that training gave them; which ones, the mask says. Press Rewind to put them back to their first random values.`);
+    say(`${ended}Pruned: the weights nearest to zero are gone. ${lines()} are left, with the values that training gave them. (Which ones are left is called the mask.) Press Rewind to put them back to their first random values.`);
   },
   rewind() {
     const { level } = shown;
@@ -536,8 +542,9 @@ slider.addEventListener("input", () => {
     looking = level < levels.length - 1 ? level : null;
     shown = looking === null ? latest : trainedAt(level);
     draw();
-    if (looking === null) return say("You are watching the race again.");
-    return say(`Looking back while the search goes on. ${verdict(level)} Move the slider to its end to watch again.`);
+    const go = paused ? "The search is paused: press Go on." : "The search goes on.";
+    if (looking === null) return say(`Where the search is now. ${go}`);
+    return say(`Looking back. ${verdict(level)} ${go} Move the slider to its end to see where it is.`);
   }
   lookBack(level);
 });
