@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lthlab.checks import checked
 from lthlab.masks import Masks
@@ -11,7 +12,6 @@ from lthlab.recipes import Recipe
 from lthlab.steps import Step, cross_entropy
 
 aten = torch.ops.aten
-relu_backward = aten.threshold_backward.grad_input
 
 
 @checked
@@ -73,9 +73,8 @@ class ByHand(Step):
                 output.relu_()
         # The mean cross-entropy, and its gradient by the logits: (softmax - one-hot) / batch.
         log_p = values.pop().log_softmax(1)
-        options = log_p, y, None, 1, -100
-        gradient = aten.nll_loss_backward.default(self.one, *options, self.count)
-        gradient = aten._log_softmax_backward_data.default(gradient, log_p, 1, log_p.dtype)
+        gradient = aten.nll_loss_backward(self.one, log_p, y, None, 1, -100, self.count)
+        gradient = aten._log_softmax_backward_data(gradient, log_p, 1, log_p.dtype)
         for number in reversed(range(len(values))):
             of_weight, of_bias = self.gradients[number]
             torch.mm(gradient.t(), values[number], out=of_weight)
@@ -83,8 +82,8 @@ class ByHand(Step):
             if number:
                 inward = self.inward[number - 1]
                 gradient = torch.mm(gradient, self.weights[number], out=inward)
-                relu_backward(gradient, values[number], 0, grad_input=gradient)
-        return aten.nll_loss_forward.default(*options)[0]
+                gradient = aten.threshold_backward(gradient, values[number], 0)
+        return F.nll_loss(log_p, y)
 
     def updater(self, optimizer: torch.optim.Optimizer) -> Callable[[], None]:
         return fused_kernel(optimizer)
